@@ -20,6 +20,7 @@ check: setup-dev ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(NODE) tests/node_modules/.bin/pyright
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint Dockerfile
 
 format: setup-dev
 	$(BIN)/ruff check --fix-only .
@@ -33,7 +34,7 @@ setup-dev: .venv/.dev tests/node_modules/.installed
 	@test -x "$(UV)" || command -v "$(UV)" >/dev/null || { echo "installing uv into .uv" >&2; $(PYTHON) -m venv .uv && .uv/bin/pip install -q --require-hashes -r requirements/bootstrap.txt; }
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv
 
-.venv/.runtime: requirements/runtime.txt pyproject.toml | .venv/bin/python
+.venv/.runtime: requirements/runtime.txt requirements/link.py pyproject.toml | .venv/bin/python
 	$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements/runtime.txt
 	$(BIN)/python requirements/link.py
 	@touch $@
@@ -43,7 +44,7 @@ setup-dev: .venv/.dev tests/node_modules/.installed
 	@touch $@
 
 tests/node_modules/.installed: tests/package-lock.json .venv/.dev
-	cd tests && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --no-audit --no-fund --omit-lockfile-registry-resolved
+	cd tests && PATH="$(CURDIR)/.venv/bin:$$PATH" npm install --no-save --silent --no-audit --no-fund --omit-lockfile-registry-resolved
 	@touch $@
 
 LOCK := $(UV) pip compile -q --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links
@@ -53,4 +54,4 @@ lock:            ## refresh the locked versions
 	$(LOCK) --group dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 
 clean:
-	rm -rf .venv .uv tests/node_modules .pytest_cache .ruff_cache build dist
+	rm -rf .venv .uv tests/node_modules .pytest_cache .ruff_cache .hypothesis build dist

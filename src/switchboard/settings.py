@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         "auto", description="How log lines look; auto is text on a terminal and JSON elsewhere."
     )
     docs: bool = Field(True, description="Whether /docs and /openapi.json are served.")
-    max_body_bytes: int = Field(2_000_000, gt=0, description="Largest request body that is read, in bytes.")
+    max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body that is read, in bytes.")
     shutdown_seconds: float = Field(
         10, ge=0, description="How long a stopping process may finish what runs, in seconds."
     )
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     )
 
     # Work
-    broker_url: str | None = Field(
+    broker_url: SecretStr | None = Field(
         None, description="Bus for background work: redis://, nats:// or amqp://; empty means in this process."
     )
     reply_concurrency: int = Field(

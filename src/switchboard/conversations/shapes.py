@@ -1,0 +1,119 @@
+"""The wire shapes of conversations and messages."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+Status = Literal["active", "support_active", "resolved", "archived", "closed"]
+StatusFilter = Literal["active", "support_active", "open", "resolved", "archived", "closed", "all"]
+"""The statuses, and ``open``: both that are open."""
+Lifecycle = Literal["open", "resolved", "archived", "closed"]
+Handler = Literal["ai", "human"]
+
+
+class Conversation(BaseModel):
+    """One exchange with one customer. ``status`` is derived: open and AI = active, open and human = support_active."""
+
+    id: int
+    workspace_id: int
+    user_id: str = Field(description="The customer's id on the platform.")
+    platform: str = Field(description="facebook, instagram, telegram, web, streamlit, api, …")
+    status: Status
+    lifecycle: Lifecycle
+    handler: Handler
+    priority: int
+    assigned_to: str | None
+    title: str | None
+    requires_human: bool = Field(description="Whether one of its messages waits for a person.")
+    agent_id: int | None
+    customer_name: str | None
+    created_at: datetime
+    updated_at: datetime
+    last_message_at: datetime
+    closed_at: datetime | None
+
+
+class Message(BaseModel):
+    """One message. ``timestamp`` is the channel's own time; ``cost`` is in US dollars, null when it is not known."""
+
+    id: int
+    conversation_id: int
+    seq: int = Field(description="Its place in the conversation; grows.")
+    sender_type: Literal["user", "bot", "human", "system"]
+    author: str | None
+    content: str
+    attachments: list[dict[str, Any]]
+    timestamp: datetime
+    edited_at: datetime | None
+    unsent_at: datetime | None
+    reply_to_id: int | None
+    provider: str | None
+    model: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: float | None
+    latency_ms: int | None
+    confidence_score: float | None
+    requires_human: bool
+    human_replied: bool
+    delivery_state: Literal["pending", "sending", "sent", "delivered", "read", "unknown", "failed", "cancelled"] | None
+    delivery_reason: str | None
+    metadata: dict[str, Any]
+
+
+class ConversationList(BaseModel):
+    """A page of conversations; ``count`` is the number on it."""
+
+    success: Literal[True] = True
+    conversations: list[Conversation]
+    count: int
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+
+
+class ConversationWithMessages(BaseModel):
+    """A conversation and its newest messages, oldest first."""
+
+    success: Literal[True] = True
+    conversation: Conversation
+    messages: list[Message]
+
+
+class ConversationAnswer(BaseModel):
+    """A conversation as it is after a change."""
+
+    success: Literal[True] = True
+    conversation: Conversation
+
+
+class MessageList(BaseModel):
+    """A page of messages, oldest first."""
+
+    success: Literal[True] = True
+    messages: list[Message]
+    count: int
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the messages before these; null at the start.")
+
+
+class MessageAnswer(BaseModel):
+    """A message as it is after a change."""
+
+    success: Literal[True] = True
+    message: Message
+
+
+class Stats(BaseModel):
+    """Counts over all that the caller may see."""
+
+    total_conversations: int
+    active_conversations: int
+    total_messages: int
+    messages_requiring_human: int
+    timestamp: datetime
+
+
+class StatsAnswer(BaseModel):
+    """The counts of the admin panel."""
+
+    success: Literal[True] = True
+    stats: Stats

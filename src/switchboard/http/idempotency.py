@@ -1,0 +1,161 @@
+"""`Idempotency-Key`: the same request again gets the first answer again, for 24 hours.
+
+Plain ASGI, between `requests.Bodies` and the routes. Answers that say a fault was ours (5xx) are not kept: the request
+may be tried again under its key. Source: draft-ietf-httpapi-idempotency-key-header-07.
+"""
+
+import hashlib
+from typing import Any, cast
+
+import orjson
+import structlog
+
+from switchboard.auth import Auth
+from switchboard.database import Database
+from switchboard.errors import Invalid, StillRunning, SwitchboardError, Unauthenticated
+from switchboard.http.problems import problem
+from switchboard.http.requests import Application, Message, Receive, Scope, Send
+
+LARGEST_KEPT = 1_000_000
+"""Bytes of an answer that is kept; a larger one, or one that is no text, is sent and its key forgotten."""
+_KEPT_HEADERS = {b"content-type", b"location"}
+
+log = structlog.get_logger()
+
+
+class Idempotency:
+    """Answers a repeated POST with what its first run answered."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"]) if scope["type"] == "http" and scope["method"] == "POST" else {}
+        if b"idempotency-key" not in headers:
+            await self._app(scope, receive, send)
+            return
+        try:
+            caller = await _identify(scope, headers)
+        except Unauthenticated:
+            await self._app(scope, receive, send)
+            return
+        except SwitchboardError as error:
+            await problem(error, scope["request_id"])(scope, receive, send)
+            return
+        await self._once(scope, receive, send, caller, headers[b"idempotency-key"])
+
+    async def _once(self, scope: Scope, receive: Receive, send: Send, caller: str, raw_key: bytes) -> None:
+        database = cast(Database, scope["state"]["database"])
+        message = await receive()
+        try:
+            key = _read_key(raw_key)
+            request_hash = _hash(scope, message.get("body", b""))
+            found = await database.call("begin_request", caller=caller, key=key, request_hash=request_hash)
+            _refuse(found)
+        except SwitchboardError as error:
+            await problem(error, scope["request_id"])(scope, receive, send)
+            return
+        if found["state"] == "done":
+            await _repeat(found, send)
+            return
+        answer = _Answer(send)
+        try:
+            await self._app(scope, _given(message, receive), answer)
+        finally:
+            await _keep(database, caller, key, answer)
+
+
+class _Answer:
+    """Passes an answer on and remembers it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 500
+        self.headers: list[tuple[str, str]] = []
+        self.body: bytes | None = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = [(n.decode(), v.decode()) for n, v in message["headers"] if n in _KEPT_HEADERS]
+        elif message["type"] == "http.response.body" and self.body is not None:
+            whole = self.body + message.get("body", b"")
+            self.body = whole if len(whole) <= LARGEST_KEPT else None
+        await self._send(message)
+
+    def text(self) -> str | None:
+        """The body if it can be kept: neither too large nor anything but text."""
+        try:
+            return None if self.body is None else self.body.decode()
+        except UnicodeDecodeError:
+            return None
+
+
+async def _identify(scope: Scope, headers: dict[bytes, bytes]) -> str:
+    authorization = headers.get(b"authorization")
+    caller = await cast(Auth, scope["state"]["auth"]).identify(
+        authorization.decode("latin-1") if authorization else None
+    )
+    # Not the subject alone: tokens of several workspaces may name the same one, and whoever has lost a role must not be
+    # told again what it had opened.
+    rights = orjson.dumps(caller.as_json(), option=orjson.OPT_SORT_KEYS)
+    return f"{caller.subject} {hashlib.sha256(rights).hexdigest()}"
+
+
+def _read_key(raw: bytes) -> str:
+    key = raw.decode("latin-1").strip().strip('"')
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise Invalid("Idempotency-Key must be 1 to 255 printable characters.")
+    return key
+
+
+def _hash(scope: Scope, body: bytes) -> str:
+    query = scope.get("query_string", b"")
+    return hashlib.sha256(b"\n".join([scope["method"].encode(), scope["path"].encode(), query, body])).hexdigest()
+
+
+def _refuse(found: dict[str, Any]) -> None:
+    if found["state"] == "different":
+        raise Invalid("This Idempotency-Key was used with another request: use a new one.")
+    if found["state"] == "running":
+        raise StillRunning(retry_after=1)
+
+
+async def _repeat(found: dict[str, Any], send: Send) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in found["headers"]]
+    body = found["body"].encode()
+    headers += [(b"content-length", str(len(body)).encode()), (b"idempotency-replayed", b"true")]
+    await send({"type": "http.response.start", "status": found["status"], "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _given(message: Message, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return message
+
+    return again
+
+
+async def _keep(database: Database, caller: str, key: str, answer: _Answer) -> None:
+    """A key that cannot be written now reopens after two minutes by itself."""
+    try:
+        text = answer.text()
+        if answer.status >= 500 or text is None:
+            await database.call("forget_request", caller=caller, key=key)
+        else:
+            await database.call(
+                "finish_request",
+                caller=caller,
+                key=key,
+                status=answer.status,
+                headers=answer.headers,
+                body=text,
+            )
+    except SwitchboardError as error:
+        log.warning("answer of an idempotent request not kept", code=error.code)
