@@ -33,6 +33,15 @@ _FAST = (
     "shared_buffers=32MB",
 )
 _NOBODY = 65534
+_GUARD = """
+import os, signal, sys
+sys.stdin.read()
+for process in sys.argv[1:]:
+    try:
+        os.kill(int(process), signal.SIGCONT)
+    except ProcessLookupError:
+        pass
+"""
 
 
 def majors() -> dict[int, Path]:
@@ -66,14 +75,14 @@ class Cluster:
     binaries: Path
     settings: tuple[str, ...] = ()
     folder: Path = field(init=False)
-    port: int = field(init=False)
+    port: int = field(init=False, default=0)
     _process: "subprocess.Popen[bytes] | None" = field(init=False, default=None)
+    _guard: "subprocess.Popen[bytes] | None" = field(init=False, default=None)
     _identity: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         # Not pytest's folder: that is closed to the other user a root without user namespaces must become.
         self.folder = Path(tempfile.mkdtemp(prefix="switchboard-postgres-"))
-        self.port = free_port()
         self._identity = _identity(self.folder)
         locale = ("-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
         command = [self.binaries / "initdb", *locale, "-D", self.folder / "data"]
@@ -89,6 +98,8 @@ class Cluster:
         """Returns when connections are accepted. Only for the main thread: a server ends with the thread it is from."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("a server is started from the main thread")
+        # Not earlier, so that nobody takes it in between; and the same one ever after.
+        self.port = self.port or free_port()
         options = [f"--{setting}" for setting in (*_FAST, *self.settings)]
         command = [self.binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, "-h", "127.0.0.1"]
         with (self.folder / "log").open("ab") as log:
@@ -120,11 +131,21 @@ class Cluster:
 
     def freeze(self) -> None:
         """Stops all processes of the server where they are: connections stay open and nothing answers."""
-        self._signal_all(signal.SIGSTOP)
+        if self._process is None or self._guard is not None:
+            return
+        # The parent first, so that it forks nobody we would miss.
+        _signal([self._process.pid], signal.SIGSTOP)
+        frozen = [self._process.pid, *_children(self._process.pid)]
+        # Not by us alone: should this process die meanwhile, nobody would ever wake them, not even to be ended.
+        command = [sys.executable, "-S", "-c", _GUARD, *map(str, frozen)]
+        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE)
+        _signal(frozen, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Lets a frozen server go on."""
-        self._signal_all(signal.SIGCONT)
+        if self._guard is not None:
+            self._guard.communicate(timeout=10)
+            self._guard = None
 
     def destroy(self) -> None:
         """Stops the server and removes its data."""
@@ -155,18 +176,11 @@ class Cluster:
             return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
         return False
 
-    def _signal_all(self, what: signal.Signals) -> None:
-        if self._process is None:
-            return
-        # The parent first on the way down, so that it forks nobody we would miss.
-        everyone = [self._process.pid, *_children(self._process.pid)]
-        for process in everyone:
-            with suppress(ProcessLookupError):
-                os.kill(process, what)
-        if what is signal.SIGSTOP:
-            for process in _children(self._process.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(process, what)
+
+def _signal(processes: list[int], what: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, what)
 
 
 def _children(parent: int) -> list[int]:

@@ -17,7 +17,8 @@ if (!process.env.DEBUG) console.error = () => {};
 // PostgREST lets Postgres write and read all JSON; lite writes what the driver reads, and takes bodies and addresses
 // apart itself. So: times in ISO 8601, numbers with all their digits, and everything in the types of the catalog.
 const iso = (text) => text.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00");
-const exact = (text) => (String(Number(text)) === text ? Number(text) : /^-?[\d.]+$/.test(text) ? JSON.rawJSON(text) : text);
+const digits = (text) => (/^-?[\d.]+$/.test(text) ? JSON.rawJSON(text) : text);
+const exact = (text) => (String(Number(text)) === text ? Number(text) : digits(text));
 const isUnsafe = (value) => Number.isInteger(value) && !Number.isSafeInteger(value);
 const parse = (text) => JSON.parse(text, (_, value, { source }) => (isUnsafe(value) ? JSON.rawJSON(source) : value));
 const json = { serialize: (value) => (typeof value === "string" ? value : JSON.stringify(value)), parse };
@@ -53,7 +54,8 @@ async function typesOf(connection, path) {
 }
 
 // A field that is to become json is given to lite as its text, a number beyond 2^53 as its digits. In tables lite looks
-// into texts for JSON and numbers: there the text is given as JSON once more, and the digits in a list, which it leaves.
+// into texts for JSON and numbers: there the text is given as JSON once more, and the digits in a list, which it
+// leaves alone.
 async function typedBody(connection, text, known, isCall) {
   const isList = text.trimStart().startsWith("[");
   const fields = await connection.driver.unsafe(FIELDS, [isList ? text : `[${text}]`]);
@@ -89,7 +91,7 @@ async function typed(connection, request) {
   });
 }
 
-// https://docs.postgrest.org/en/stable/references/errors.html#status-codes, for those lite answers with its own code SUP.
+// https://docs.postgrest.org/en/stable/references/errors.html#status-codes, where lite says only SUP.
 const status = (code) => {
   if (code === "P0001") return 400;
   if (/^53/.test(code)) return 503;
@@ -135,6 +137,7 @@ async function start(dsn) {
   const fetch = async (request, environment) =>
     app.fetch(await typed(connection, request), { peerAddress: environment.incoming.socket.remoteAddress ?? null });
   const server = createServer(getRequestListener(fetch));
+  server.keepAliveTimeout = 60_000;
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   open.set(dsn, { connection, server });

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from switchboard.database import Database
-from switchboard.database.refusals import NotMigrated, unreachable
+from switchboard.database.refusals import NotMigrated, refused, unreachable
 from switchboard.errors import DatabaseUnavailable, Misconfigured, SwitchboardError
 
 Progress = Callable[[str, int, int], None]
@@ -142,10 +142,17 @@ async def _connect(dsn: str) -> asyncpg.Connection:
 
 
 async def _prepare(connection: asyncpg.Connection) -> set[str]:
-    async with connection.transaction():
-        await connection.execute(_ONE_AT_A_TIME)
-        await connection.execute(_HISTORY)
-        return {row["version"] for row in await connection.fetch(_APPLIED)}
+    try:
+        async with connection.transaction():
+            await connection.execute(_ONE_AT_A_TIME)
+            await connection.execute(_HISTORY)
+            return {row["version"] for row in await connection.fetch(_APPLIED)}
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise Misconfigured("DATABASE_URL: this user may not migrate: do it as the owner of the database.") from error
+    except asyncpg.PostgresError as error:
+        raise refused(error.sqlstate, error.message or "") from error
+    except (OSError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnavailable from error
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:

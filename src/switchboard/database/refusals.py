@@ -41,5 +41,7 @@ def unreachable(state: str | None) -> SwitchboardError:
             return NotMigrated("The database has no role service_role: run `switchboard migrate`.")
         case "42501":
             return Misconfigured("DATABASE_URL: this user may not act as service_role: migrate as this user.")
+        case "08P01":
+            return Misconfigured("DATABASE_URL seems to lead to a pooler: set DATABASE_POOLER=true.")
         case _:
             return DatabaseUnavailable()
