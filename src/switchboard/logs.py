@@ -22,6 +22,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _tell_errors,
+        _tell_failed_start,
     ]
     ending: list[Processor] = (
         [_make_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
@@ -58,6 +59,18 @@ def _tell_errors(logger: WrappedLogger, method: str, event: EventDict) -> EventD
         error = cast("tuple[Any, BaseException | None, Any]", given)[1]
     if given and error is not None:
         event["exception"] = " | caused by ".join(_tell(one) for one in _with_causes(error))
+    return event
+
+
+def _tell_failed_start(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Makes one line of the traceback that the web framework logs, as a text, when the service cannot start."""
+    text = event["event"]
+    if isinstance(text, str) and text.startswith("Traceback (most recent call last):"):
+        kind, _, words = text.rstrip().rpartition("\n")[2].partition(": ")
+        event["event"] = "cannot start"
+        event["reason"] = words if kind.startswith("switchboard.errors.") else kind
+        if (place := text.rfind('  File "')) >= 0:
+            event["at"] = text[place:].split("\n", 1)[0].strip()
     return event
 
 

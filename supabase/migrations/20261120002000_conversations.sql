@@ -193,9 +193,10 @@ begin
     raise exception using errcode = 'PT404', message = 'There is no such conversation.';
   end if;
   perform require_role(caller, found.workspace_id, minimum);
-  -- Everywhere the conversation is locked before its turn, so that two changes queue instead of deadlocking.
+  -- Everywhere the conversation is locked before its turn, so that two changes queue instead of deadlocking; not `for
+  -- update`, which would make every row that points to the conversation wait as well.
   select * into found from conversations c
-  where c.workspace_id = found.workspace_id and c.id = found.id for update;
+  where c.workspace_id = found.workspace_id and c.id = found.id for no key update;
   return found;
 end $$;
 comment on function require_conversation is 'The conversation, locked for a change; PT404 when unseen, PT403 when the role is too low.';
@@ -233,7 +234,7 @@ create function list_conversations(
 language plpgsql stable security invoker set search_path = public set plan_cache_mode = force_custom_plan as $$
 declare
   seen bigint[] := visible_workspaces(caller);
-  after_time timestamptz := after ->> 0;
+  after_time timestamptz := case when sort = 'last_message_at' then (after ->> 0)::timestamptz end;
   after_number integer := case when sort = 'priority' then (after ->> 0)::integer end;
   after_id bigint := after ->> 1;
   found jsonb;

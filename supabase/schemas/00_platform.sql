@@ -4,6 +4,8 @@
 do $$
 declare
   wanted text;
+  may_act constant text :=
+    case when current_setting('server_version_num')::integer < 160000 then 'member' else 'set' end;
 begin
   foreach wanted in array array['anon', 'authenticated', 'service_role'] loop
     if not exists (select from pg_roles where rolname = wanted) then
@@ -17,7 +19,8 @@ begin
       raise notice 'service_role cannot be given bypassrls here: its policies let it pass instead';
     end;
   end if;
-  if not pg_has_role(current_user, 'service_role', 'member') then
+  -- From 16 on whoever makes a role administers it, but may not act as it without being granted that as well.
+  if not pg_has_role(current_user, 'service_role', may_act) then
     execute format('grant service_role to %I', current_user);
   end if;
 end $$;

@@ -80,13 +80,6 @@ language plpgsql volatile security invoker set search_path = public as $$
 declare
   c conversations := require_conversation(caller, set_lifecycle.conversation_id, 'support');
 begin
-  if set_lifecycle.lifecycle in ('open', 'resolved') and c.lifecycle in ('archived', 'closed') and not c.explicit and exists (
-    select from conversations x
-    where x.workspace_id = c.workspace_id and x.customer_id = c.customer_id and x.id <> c.id
-      and x.lifecycle in ('open', 'resolved') and x.deleted_at is null and not x.explicit
-  ) then
-    raise exception using errcode = 'PT409', message = 'The customer has a newer conversation: go on there.';
-  end if;
   if c.lifecycle is distinct from set_lifecycle.lifecycle then
     if set_lifecycle.lifecycle <> 'open' then
       perform set_handler(c, c.handler);
@@ -103,6 +96,9 @@ begin
     );
   end if;
   return get_conversation(caller, c.id);
+exception when unique_violation then
+  -- `conversations_current` has the last word: a message may be opening another conversation at this moment.
+  raise exception using errcode = 'PT409', message = 'The customer has a newer conversation: go on there.';
 end $$;
 comment on function set_lifecycle is 'Opens, resolves, archives or closes; anything but open stops the AI.';
 
@@ -185,6 +181,8 @@ begin
     perform set_handler(c, 'human');
     perform write_event(c.workspace_id, c.id, null, 'conversation.taken_over', jsonb_build_object('by', me));
   end if;
+  -- Before any message is touched: whoever claims a send holds the turn while marking its message.
+  update turns t set seq_done = t.seq_in where t.workspace_id = c.workspace_id and t.conversation_id = c.id;
   update conversations x
   set last_seq = x.last_seq + 1, last_message_at = now(), updated_at = now(), lifecycle = 'open',
     assigned_to = coalesce(x.assigned_to, me)
@@ -198,7 +196,6 @@ begin
   perform queue_deliveries(c.workspace_id, c.id, made, parts, null);
   update messages m set human_replied = true
   where m.workspace_id = c.workspace_id and m.conversation_id = c.id and m.requires_human and not m.human_replied;
-  update turns t set seq_done = t.seq_in where t.workspace_id = c.workspace_id and t.conversation_id = c.id;
   perform settle_flag(c.workspace_id, c.id);
   perform write_event(c.workspace_id, c.id, made, 'message.sent_by_human', jsonb_build_object('by', me));
   perform write_audit(caller, c.workspace_id, 'message.sent', 'message:' || made);

@@ -152,7 +152,7 @@ declare
   made bigint;
 begin
   select * into c from conversations x
-  where x.workspace_id = finish_turn.workspace_id and x.id = finish_turn.conversation_id for update;
+  where x.workspace_id = finish_turn.workspace_id and x.id = finish_turn.conversation_id for no key update;
   select * into t from turns x
   where x.workspace_id = finish_turn.workspace_id and x.conversation_id = finish_turn.conversation_id for update;
   -- Asked again because the first answer got lost on the way: what was done stays done.

@@ -90,7 +90,9 @@ declare
   claimed jsonb;
   kept_back jsonb;
 begin
-  perform settle_lost_deliveries();
+  if settle_lost_delivery() then
+    return '[]'; -- A transaction that settles does not claim as well: it would hold two conversations.
+  end if;
   with heads as (
     -- The first unsettled part of each conversation: order holds through back-off, one conversation delays no other.
     select distinct on (d.workspace_id, d.conversation_id) d.workspace_id, d.id, d.state, d.next_at
@@ -137,19 +139,22 @@ end $$;
 comment on function claim_deliveries is
   'Claims sends. The epoch of an AI reply is compared in the same statement, under a lock that a takeover waits for.';
 
-create function settle_lost_deliveries() returns void
+create function settle_lost_delivery() returns boolean
 language plpgsql volatile security invoker set search_path = public as $$
 declare
   d record;
 begin
-  for d in
-    select x.workspace_id, x.id from deliveries x
-    where x.state = 'sending' and x.lease_until < clock_timestamp() for update skip locked
-  loop
-    perform mark_undelivered(d.workspace_id, d.id, 'unknown', 'the process that was sending it died', null);
-  end loop;
+  select x.workspace_id, x.id into d from deliveries x
+  join conversations c on c.workspace_id = x.workspace_id and c.id = x.conversation_id
+  where x.state = 'sending' and x.lease_until < clock_timestamp() order by x.lease_until limit 1
+  for no key update of c skip locked;
+  if d.id is null then
+    return false;
+  end if;
+  perform mark_undelivered(d.workspace_id, d.id, 'unknown', 'the process that was sending it died', null);
+  return true;
 end $$;
-comment on function settle_lost_deliveries is 'A send whose process died may have arrived: it becomes unknown, never ready again.';
+comment on function settle_lost_delivery is 'A send whose process died may have arrived: it becomes unknown, never ready again.';
 
 create function mark_delivered(workspace_id bigint, delivery_id bigint, external_id text) returns void
 language plpgsql volatile security invoker set search_path = public as $$
@@ -183,6 +188,10 @@ language plpgsql volatile security invoker set search_path = public as $$
 declare
   d deliveries;
 begin
+  -- The conversation first, as everywhere: it is flagged below, and a takeover may be on its way to this send.
+  perform from conversations c join deliveries x on x.workspace_id = c.workspace_id and x.conversation_id = c.id
+  where x.workspace_id = mark_undelivered.workspace_id and x.id = mark_undelivered.delivery_id
+  for no key update of c;
   update deliveries x
   set state = mark_undelivered.state, reason = mark_undelivered.reason, lease_until = null,
     next_at = clock_timestamp() + coalesce(retry_seconds, 0) * interval '1 second',

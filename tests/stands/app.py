@@ -101,14 +101,14 @@ def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_app(settings: Settings) -> AsyncGenerator[str]:
-    """The service with ``settings``, in the loop of the test; its address, `http://127.0.0.1:<port>`.
+async def serving(app: Any) -> AsyncGenerator[str]:
+    """Any ASGI application behind uvicorn, in the loop of the test; its address, `http://127.0.0.1:<port>`.
 
     Ready to be asked when entered, stopped gracefully when left. Raises `RuntimeError` when it does not start.
     """
-    with _logs_put_back():
-        config = uvicorn.Config(
-            create_app(settings),
+    server = _Server(
+        uvicorn.Config(
+            app,
             http="httptools",
             ws="none",
             lifespan="on",
@@ -117,22 +117,30 @@ async def running_app(settings: Settings) -> AsyncGenerator[str]:
             server_header=False,
             timeout_graceful_shutdown=5,
         )
-        server = _Server(config)
-        # Not `create_server`: without its protocol named, asyncio would leave Nagle's 40 ms in every answer.
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-            listening.bind(("127.0.0.1", 0))
-            serving = asyncio.create_task(server.serve([listening]))
-            entered = asyncio.create_task(server.running.wait())
-            await asyncio.wait([serving, entered], return_when=asyncio.FIRST_COMPLETED)
-            if not server.started:
-                entered.cancel()
-                await serving
-                raise RuntimeError("the service did not start: see the log")
-            try:
-                yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-            finally:
-                server.should_exit = True
-                await serving
+    )
+    # Not `create_server`: without its protocol named, asyncio would leave Nagle's 40 ms in every answer.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        running = asyncio.create_task(server.serve([listening]))
+        entered = asyncio.create_task(server.running.wait())
+        await asyncio.wait([running, entered], return_when=asyncio.FIRST_COMPLETED)
+        if not server.started:
+            entered.cancel()
+            await running
+            raise RuntimeError("the service did not start: see the log")
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running
+
+
+@asynccontextmanager
+async def running_app(settings: Settings) -> AsyncGenerator[str]:
+    """The service with ``settings``, as `serving` serves it. Its log goes where the test's standard error goes."""
+    with _logs_put_back():
+        async with serving(create_app(settings)) as address:
+            yield address
 
 
 @asynccontextmanager
@@ -157,7 +165,10 @@ class _Server(uvicorn.Server):
         self.running = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # right for a process, and not for the one that runs the tests
+            self.should_exit = True
         if self.started:
             self.running.set()
 

@@ -1,7 +1,6 @@
 """Fixtures for tests that talk to the running service; a room's `conftest.py` takes over those it wants."""
 
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import asyncpg
 import httpx
@@ -26,7 +25,7 @@ async def client(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def sql(database_url: str) -> AsyncGenerator["asyncpg.Connection[Any]"]:
+async def sql(database_url: str) -> AsyncGenerator[asyncpg.Connection]:
     """A connection to this test's database as its superuser, whom no policy holds back."""
     connection = await asyncpg.connect(database_url)
     yield connection

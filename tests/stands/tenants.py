@@ -24,7 +24,7 @@ class Tenant:
         return {"subject": f"{role} of {self.mark}", "admin": False, "roles": {str(self.workspace): role}}
 
 
-async def settle(sql: "asyncpg.Connection[Any]", mark: str) -> Tenant:
+async def settle(sql: asyncpg.Connection, mark: str) -> Tenant:
     """A new workspace with a row of its own in every table that has a `workspace_id`."""
     person = str(uuid.uuid4())
     workspace = await sql.fetchval("insert into workspaces (name) values ($1) returning id", f"{mark} Ltd")
@@ -60,7 +60,7 @@ async def settle(sql: "asyncpg.Connection[Any]", mark: str) -> Tenant:
 
 
 async def talk(
-    sql: "asyncpg.Connection[Any]",
+    sql: asyncpg.Connection,
     workspace: int,
     mark: str,
     *,

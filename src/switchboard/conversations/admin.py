@@ -82,8 +82,8 @@ async def list_conversations(
         "from": from_.isoformat() if from_ else None,
         "to": to.isoformat() if to else None,
     }
-    if handler is not None:
-        filters["handler"] = handler
+    if handler is not None and filters.setdefault("handler", handler) != handler:
+        return ConversationList(conversations=[], count=0, next_cursor=None)
     rows = await database.call(
         "list_conversations",
         caller=caller.as_json(),

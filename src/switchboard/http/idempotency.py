@@ -58,37 +58,78 @@ class Idempotency:
         if found["state"] == "done":
             await _repeat(found, send)
             return
-        answer = _Answer(send)
+        kept = _Kept(database, caller, key)
+        answer = _Answer(send, kept)
         try:
             await self._app(scope, _given(message, receive), answer)
         finally:
-            await _keep(database, caller, key, answer)
+            if not answer.complete:
+                await kept.forget()
 
 
 class _Answer:
-    """Passes an answer on and remembers it."""
+    """Passes an answer on and keeps it before its end is sent: whoever has it all can rely on hearing it again."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, kept: "_Kept") -> None:
         self._send = send
-        self.status = 500
-        self.headers: list[tuple[str, str]] = []
-        self.body: bytes | None = b""
+        self._kept = kept
+        self._status = 500
+        self._headers: list[tuple[str, str]] = []
+        self._body: bytes | None = b""
+        self.complete = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = [(n.decode(), v.decode()) for n, v in message["headers"] if n in _KEPT_HEADERS]
-        elif message["type"] == "http.response.body" and self.body is not None:
-            whole = self.body + message.get("body", b"")
-            self.body = whole if len(whole) <= LARGEST_KEPT else None
+            self._status = message["status"]
+            self._headers = [(n.decode(), v.decode()) for n, v in message["headers"] if n in _KEPT_HEADERS]
+        elif message["type"] == "http.response.body":
+            if self._body is not None:
+                whole = self._body + message.get("body", b"")
+                self._body = whole if len(whole) <= LARGEST_KEPT else None
+            if not message.get("more_body"):
+                self.complete = True
+                await self._keep()
         await self._send(message)
 
-    def text(self) -> str | None:
-        """The body if it can be kept: neither too large nor anything but text."""
+    async def _keep(self) -> None:
         try:
-            return None if self.body is None else self.body.decode()
+            text = None if self._body is None else self._body.decode()
         except UnicodeDecodeError:
-            return None
+            text = None
+        if self._status >= 500 or text is None:
+            await self._kept.forget()
+        else:
+            await self._kept.finish(self._status, self._headers, text)
+
+
+class _Kept:
+    """One key in the database. A key that cannot be written now reopens after two minutes by itself."""
+
+    def __init__(self, database: Database, caller: str, key: str) -> None:
+        self._database = database
+        self._caller = caller
+        self._key = key
+
+    async def finish(self, status: int, headers: list[tuple[str, str]], body: str) -> None:
+        """Keeps the answer."""
+        try:
+            await self._database.call(
+                "finish_request",
+                caller=self._caller,
+                key=self._key,
+                status=status,
+                headers=headers,
+                body=body,
+            )
+        except SwitchboardError as error:
+            log.warning("answer of an idempotent request not kept", code=error.code)
+
+    async def forget(self) -> None:
+        """Lets the request be tried again under its key."""
+        try:
+            await self._database.call("forget_request", caller=self._caller, key=self._key)
+        except SwitchboardError as error:
+            log.warning("key of a failed request not freed", code=error.code)
 
 
 async def _identify(scope: Scope, headers: dict[bytes, bytes]) -> str:
@@ -140,22 +181,3 @@ def _given(message: Message, receive: Receive) -> Receive:
         return message
 
     return again
-
-
-async def _keep(database: Database, caller: str, key: str, answer: _Answer) -> None:
-    """A key that cannot be written now reopens after two minutes by itself."""
-    try:
-        text = answer.text()
-        if answer.status >= 500 or text is None:
-            await database.call("forget_request", caller=caller, key=key)
-        else:
-            await database.call(
-                "finish_request",
-                caller=caller,
-                key=key,
-                status=answer.status,
-                headers=answer.headers,
-                body=text,
-            )
-    except SwitchboardError as error:
-        log.warning("answer of an idempotent request not kept", code=error.code)

@@ -194,7 +194,8 @@ def _parts(turn: Turn, desk: Desk, text: str) -> list[str]:
 
 
 async def _fail(turn: Turn, desk: Desk, receipt: dict[str, Any], error: ProviderError) -> str:
-    log.warning("reply failed", code=error.code, reason=error.message[:200], attempt=turn.attempts)
+    # Not its words: a vendor may repeat what it was told. They are kept with the reply, where the conversation is.
+    log.warning("reply failed", code=error.code, attempt=turn.attempts)
     receipt["reason"] = error.message[:500]
     if isinstance(error, ProviderBusy) and turn.attempts < MAX_ATTEMPTS:
         wait = min(error.retry_after or 2.0**turn.attempts, 60.0)

@@ -1,0 +1,305 @@
+"""Two walls keep businesses apart: row level security for people who come through Supabase, `caller` for our own API.
+
+The tests ask the catalog what there is, so that a new table, view or function cannot be forgotten.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from stands.tenants import Tenant, settle
+from switchboard.database import Database
+from switchboard.errors import Forbidden, NotFound, SwitchboardError
+
+OWN = "(workspace_id = ANY (ARRAY( SELECT my_workspaces() AS my_workspaces)))"
+OTHER_POLICIES = {
+    # Its key is the workspace itself.
+    "workspaces": "(id = ANY (ARRAY( SELECT my_workspaces() AS my_workspaces)))",
+    # `my_workspaces` reads it: the common form would ask itself.
+    "members": "(user_id = (( SELECT auth.uid() AS uid))::text)",
+    # Belongs to callers of the API, not to workspaces; nobody else has any business there.
+    "idempotency_keys": "false",
+}
+DEFINERS = {
+    # Supabase keeps its list of migrations where service_role may not look.
+    "applied_migrations",
+}
+CALLED_BY_POLICIES = {"my_workspaces"}
+
+
+@pytest.fixture
+async def tenants(sql: asyncpg.Connection) -> tuple[Tenant, Tenant]:
+    """Ours and theirs; ours asks, theirs must stay unknown."""
+    await sql.execute("insert into idempotency_keys (caller, key, request_hash) values ('x', 'x', 'x')")
+    return await settle(sql, "OursOurs"), await settle(sql, "TheirsTheirs")
+
+
+async def tables(sql: asyncpg.Connection, kinds: str = "rp") -> list[str]:
+    """The names of all tables in public, or of all views."""
+    found = await sql.fetch(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace"
+        " and relkind::text = any (string_to_array($1, null)) order by 1",
+        kinds,
+    )
+    return [row["relname"] for row in found]
+
+
+@asynccontextmanager
+async def acting(sql: asyncpg.Connection, role: str, person: str | None = None) -> AsyncGenerator[None]:
+    """A transaction as Supabase's REST API opens it for a role, undone at the end."""
+    transaction = sql.transaction()
+    await transaction.start()
+    try:
+        claims = json.dumps({"sub": person, "role": role})
+        await sql.execute("select set_config('request.jwt.claims', $1, true)", claims)
+        await sql.execute(f"set local role {role}")
+        yield
+    finally:
+        await transaction.rollback()
+
+
+async def test_every_table_has_row_level_security_and_forces_it(sql: asyncpg.Connection) -> None:
+    open_tables = await sql.fetch(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')"
+        " and not (relrowsecurity and relforcerowsecurity)"
+    )
+    assert open_tables == []
+
+
+async def test_every_table_lets_people_read_their_own_workspaces_and_nothing_else(
+    sql: asyncpg.Connection,
+) -> None:
+    found = await sql.fetch(
+        "select tablename, roles, cmd, qual, with_check from pg_policies where schemaname = 'public'"
+    )
+    for table in await tables(sql):
+        policies = [tuple(row)[1:] for row in found if row["tablename"] == table]
+        expected = OTHER_POLICIES.get(table, OWN)
+        assert sorted(policies) == [
+            (["authenticated"], "SELECT", expected, None),
+            (["service_role"], "ALL", "true", "true"),
+        ], table
+
+
+async def test_every_view_is_read_with_the_rights_of_the_reader(sql: asyncpg.Connection) -> None:
+    views = await sql.fetch(
+        "select relname, coalesce(reloptions, '{}') as options from pg_class"
+        " where relnamespace = 'public'::regnamespace and relkind in ('v', 'm')"
+    )
+    assert views
+    assert [view["relname"] for view in views if "security_invoker=true" not in view["options"]] == []
+
+
+async def test_people_can_execute_nothing_but_what_policies_call(sql: asyncpg.Connection) -> None:
+    executable = await sql.fetch(
+        "select p.proname, r.role from pg_proc p cross join (values ('anon'), ('authenticated')) r (role)"
+        " where p.pronamespace = 'public'::regnamespace and has_function_privilege(r.role, p.oid, 'execute')"
+    )
+    assert {(row["proname"], row["role"]) for row in executable} == {
+        (name, "authenticated") for name in CALLED_BY_POLICIES
+    }
+    for_all = await sql.fetch(
+        "select p.proname from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a"
+        " where p.pronamespace = 'public'::regnamespace and a.grantee = 0"
+    )
+    assert for_all == []
+
+
+async def test_functions_with_the_rights_of_their_owner_are_few_and_name_their_schemas(
+    sql: asyncpg.Connection,
+) -> None:
+    definers = await sql.fetch(
+        "select proname, coalesce(proconfig, '{}') as settings from pg_proc"
+        " where pronamespace = 'public'::regnamespace and prosecdef"
+    )
+    assert {row["proname"] for row in definers} == DEFINERS
+    assert all('search_path=""' in row["settings"] for row in definers)
+
+
+async def test_everything_says_what_it_is(sql: asyncpg.Connection) -> None:
+    silent = await sql.fetch(
+        "select proname as name from pg_proc"
+        " where pronamespace = 'public'::regnamespace and obj_description(oid, 'pg_proc') is null"
+        " union all select relname from pg_class"
+        " where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')"
+        " and obj_description(oid, 'pg_class') is null"
+    )
+    assert silent == []
+
+
+async def test_no_function_has_two_signatures(sql: asyncpg.Connection) -> None:
+    twice = await sql.fetch(
+        "select proname from pg_proc where pronamespace = 'public'::regnamespace group by 1 having count(*) > 1"
+    )
+    assert twice == []
+
+
+async def test_every_table_has_a_row_of_each_business(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
+    # What follows would prove nothing about an empty table.
+    for table in await tables(sql):
+        column = {"workspaces": "id", "idempotency_keys": "null::bigint"}.get(table, "workspace_id")
+        held = {row[0] for row in await sql.fetch(f"select distinct {column} from {table}")}
+        wanted = {None} if table == "idempotency_keys" else {tenant.workspace for tenant in tenants}
+        assert held >= wanted, f"stands/tenants.py puts nothing into {table}"
+
+
+async def test_strangers_read_nothing(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
+    for relation in await tables(sql, "rpvm"):
+        async with acting(sql, "anon"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await sql.fetch(f"select from {relation}")
+
+
+async def test_people_read_the_rows_of_their_own_workspaces(
+    sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]
+) -> None:
+    ours, _ = tenants
+    for table in await tables(sql):
+        column = {"workspaces": "id", "idempotency_keys": "caller"}.get(table, "workspace_id")
+        async with acting(sql, "authenticated", ours.person):
+            if table == "idempotency_keys":
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await sql.fetch(f"select {column} from {table}")
+                continue
+            seen = [row[0] for row in await sql.fetch(f"select {column} from {table}")]
+            assert set(seen) == {ours.workspace}, table
+
+
+async def test_people_without_a_workspace_read_nothing(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
+    for table in await tables(sql):
+        if table == "idempotency_keys":
+            continue
+        async with acting(sql, "authenticated", "00000000-0000-4000-8000-000000000000"):
+            column = "id" if table == "workspaces" else "workspace_id"
+            assert await sql.fetch(f"select {column} from {table}") == [], table
+
+
+async def test_nobody_reads_the_hashes_of_keys(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
+    for columns in ("key_hash", "*"):
+        async with acting(sql, "authenticated", tenants[0].person):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await sql.fetch(f"select {columns} from api_keys")
+
+
+async def test_people_write_nothing_past_the_service(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
+    allowed = await sql.fetch(
+        "select c.relname, r.role, p.privilege from pg_class c"
+        " cross join (values ('anon'), ('authenticated')) r (role)"
+        " cross join unnest(array['insert', 'update', 'delete', 'truncate', 'references', 'trigger']) p (privilege)"
+        " where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')"
+        " and has_table_privilege(r.role, c.oid, p.privilege)"
+        " union all select c.relname, r.role, 'sequence' from pg_class c"
+        " cross join (values ('anon'), ('authenticated')) r (role)"
+        " where c.relnamespace = 'public'::regnamespace and c.relkind = 'S'"
+        " and has_sequence_privilege(r.role, c.oid, 'usage, select, update')"
+    )
+    assert allowed == []
+    by_column = await sql.fetch(
+        "select table_name, column_name, privilege_type from information_schema.column_privileges"
+        " where table_schema = 'public' and grantee in ('anon', 'authenticated', 'PUBLIC')"
+        " and privilege_type <> 'SELECT'"
+    )
+    assert by_column == []
+    async with acting(sql, "authenticated", tenants[0].person):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await sql.execute("update conversations set handler = 'human'")
+
+
+# The other wall ------------------------------------------------------------------------------------------------------
+
+
+def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any], type[SwitchboardError] | None]]:
+    """Every function that takes a caller: what of theirs it is asked for, and how it says no (None: with nothing)."""
+    conversation = {"conversation_id": theirs.conversation}
+    workspace = {"workspace_id": theirs.workspace}
+    key = {"name": "k", "role": "owner", "prefix": "p", "key_hash": "h"}
+    return {
+        "add_user_message": ({**conversation, "content": "x"}, NotFound),
+        "assign_conversation": ({**conversation, "assigned_to": "me"}, NotFound),
+        "conversation_stats": ({}, None),
+        "create_api_key": ({**workspace, **key}, NotFound),
+        "events_after": ({"after": 0}, None),
+        "find_conversation": (conversation, None),
+        "find_message": ({"message_id": theirs.question}, None),
+        "find_reply": ({**conversation, "seq": 1}, None),
+        "get_conversation": (conversation, None),
+        "hand_back": (conversation, NotFound),
+        "list_conversations": ({"filters": {}, "sort": "last_message_at"}, None),
+        "list_messages": (conversation, NotFound),
+        "mark_message": ({"message_id": theirs.question, "mark": "human"}, NotFound),
+        "open_conversation": ({**workspace, "platform": "api", "user_id": "x"}, NotFound),
+        "post_human_reply": ({**conversation, "content": "x", "parts": []}, NotFound),
+        "require_conversation": ({**conversation, "minimum": "viewer"}, NotFound),
+        "require_role": ({**workspace, "minimum": "viewer"}, Forbidden),
+        "set_lifecycle": ({**conversation, "lifecycle": "closed"}, NotFound),
+        "set_priority": ({**conversation, "priority": 9}, NotFound),
+        "take_over": (conversation, NotFound),
+        "visible_workspaces": ({}, None),
+    }
+
+
+TRUSTED = {
+    # Writes for whoever has been let through by the function that calls it.
+    "write_audit",
+}
+
+
+async def test_no_function_shows_or_changes_what_is_not_the_callers(
+    database: Database, sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]
+) -> None:
+    ours, theirs = tenants
+    questions = asked_by(ours, theirs)
+    taking_a_caller = await sql.fetch(
+        "select proname from pg_proc where pronamespace = 'public'::regnamespace and proargnames[1] = 'caller'"
+        " and proargtypes[0] = 'jsonb'::regtype"
+    )
+    assert {row["proname"] for row in taking_a_caller} == questions.keys() | TRUSTED
+    before = await everything_of(sql, theirs)
+    for role in ("owner", "viewer"):
+        for function, (arguments, refusal) in questions.items():
+            refused, told = await ask(database, function, ours.caller(role), arguments)
+            assert refused is refusal, f"{function}: {told}"
+            assert theirs.mark not in told, function
+    assert await everything_of(sql, theirs) == before
+
+
+async def ask(
+    database: Database, function: str, caller: dict[str, Any], arguments: Mapping[str, Any]
+) -> tuple[type[SwitchboardError] | None, str]:
+    """How a function said no, or None, and in which words it answered."""
+    try:
+        return None, json.dumps(await database.call(function, caller=caller, **arguments))
+    except SwitchboardError as error:
+        return type(error), error.message
+
+
+async def test_a_caller_without_any_workspace_sees_nothing(database: Database, tenants: tuple[Tenant, Tenant]) -> None:
+    nobody: dict[str, Any] = {"subject": "nobody", "admin": False, "roles": {}}
+    assert await database.call("list_conversations", caller=nobody, filters={}, sort="priority") == []
+    assert await database.call("events_after", caller=nobody, after=0) == []
+    assert (await database.call("conversation_stats", caller=nobody))["total_messages"] == 0
+
+
+async def test_an_admin_sees_both(database: Database, tenants: tuple[Tenant, Tenant]) -> None:
+    admin: dict[str, Any] = {"subject": "admin", "admin": True, "roles": {}}
+    rows = await database.call("list_conversations", caller=admin, filters={}, sort="created_at")
+    assert {row["workspace_id"] for row in rows} == {tenant.workspace for tenant in tenants}
+    events = await database.call("events_after", caller=admin, after=0)
+    assert {event["workspace_id"] for event in events} == {tenant.workspace for tenant in tenants}
+
+
+async def everything_of(sql: asyncpg.Connection, tenant: Tenant) -> dict[str, Any]:
+    """All rows of a workspace, table by table."""
+    kept: dict[str, Any] = {}
+    for table in await tables(sql):
+        if table != "idempotency_keys":
+            column = "id" if table == "workspaces" else "workspace_id"
+            rows = await sql.fetch(
+                f"select to_jsonb(t) r from {table} t where {column} = $1 order by 1", tenant.workspace
+            )
+            kept[table] = [row["r"] for row in rows]
+    return kept
