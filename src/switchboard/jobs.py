@@ -7,9 +7,8 @@ costs a quarter of a second.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 _RECLAIM_MS = 60_000
 """After this a task whose worker died is given to another; taskiq's own default is ten minutes."""
 
+LISTEN_AGAIN_SECONDS = 1.0
 DRAIN_SECONDS = 2.0
 """How long a job that runs when the process stops may go on."""
 
@@ -58,12 +58,19 @@ class Jobs:
         # Every process takes jobs as well as asking for them; RabbitMQ's broker opens its reading side only then.
         broker.is_worker_process = True
         await broker.startup()
+        receiving = asyncio.create_task(_receive(broker, finish := asyncio.Event()))
         try:
-            async with _receiving(broker), asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
                 for job in self._jobs:
                     group.create_task(_ask(tasks[job.name], job))
         finally:
+            # Told to finish, it finishes what it has taken; a client that hears neither that nor its cancellation, as
+            # Redis' may while it reads, hears that its connection is closed.
+            finish.set()
+            await asyncio.wait([receiving], timeout=DRAIN_SECONDS)
+            receiving.cancel()
             await broker.shutdown()
+            await asyncio.wait([receiving], timeout=DRAIN_SECONDS)
 
 
 def _guarded(job: Job) -> Callable[[], Awaitable[None]]:
@@ -87,31 +94,23 @@ async def _ask(task: Any, job: Job) -> None:
         await asyncio.sleep(job.every * random.uniform(0.75, 1.25))  # noqa: S311 - no secret hangs on it
 
 
-@asynccontextmanager
-async def _receiving(broker: "AsyncBroker") -> AsyncGenerator[None]:
-    """Does what others ask for too; on leaving, what runs is waited for, since a broker forgets it otherwise."""
+async def _receive(broker: "AsyncBroker", finish: asyncio.Event) -> None:
+    """Does what is asked for until ``finish``; then waits for what runs, which a broker would forget."""
     from taskiq import InMemoryBroker
     from taskiq.receiver import Receiver
 
     if isinstance(broker, InMemoryBroker):
-        try:
-            yield
-        finally:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(broker.wait_all(), DRAIN_SECONDS)
+        await finish.wait()
+        await broker.wait_all()
         return
-    finish = asyncio.Event()
     with ThreadPoolExecutor(1) as threads:
-        receiver = Receiver(broker, executor=threads, run_startup=False, max_async_tasks=4)
-        listening = asyncio.create_task(receiver.listen(finish))
-        try:
-            yield
-        finally:
-            # Told to finish, it finishes; cancelled, it may lose a task that it has taken already.
-            finish.set()
-            await asyncio.wait([listening], timeout=DRAIN_SECONDS)
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+        while not finish.is_set():
+            try:
+                await Receiver(broker, executor=threads, run_startup=False, max_async_tasks=4).listen(finish)
+            except Exception as error:
+                # The broker is away or closed: the schedule asks again, and so do we, until told to finish.
+                log.warning("broker not heard", reason=type(error).__name__)
+                await asyncio.sleep(LISTEN_AGAIN_SECONDS)
 
 
 def _in_process(url: str) -> "AsyncBroker":
