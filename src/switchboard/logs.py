@@ -13,6 +13,8 @@ from switchboard.errors import SwitchboardError
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+_OF_THEIR_OWN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+
 
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["auto", "json", "text"]) -> None:
     """Sends the log of this process to standard error, so that standard output stays a command's own."""
@@ -42,7 +44,14 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending]
         )
     )
-    logging.basicConfig(handlers=[handler], level=max(_LEVELS[level], logging.WARNING), force=True)
+    least = max(_LEVELS[level], logging.WARNING)
+    logging.basicConfig(handlers=[handler], level=least, force=True)
+    for name in _OF_THEIR_OWN:
+        # `uvicorn api:app` has set these up before us: lines of another form, and addresses with what is asked in them.
+        theirs = logging.getLogger(name)
+        theirs.handlers.clear()
+        theirs.propagate = True
+        theirs.setLevel(least)
 
 
 def _tell_errors(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

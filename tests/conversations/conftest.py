@@ -1,8 +1,10 @@
 """The running service on both transports: what the admin panel sees must not depend on how the database is reached."""
 
+import httpx
 import pytest
 
 from stands.app import local_settings, rest_settings
+from stands.panel import Panel
 from stands.served import client as client
 from stands.served import sql as sql
 from switchboard.settings import Settings
@@ -14,3 +16,9 @@ def settings(request: pytest.FixtureRequest, database_url: str) -> Settings:
     if request.param == "postgres":
         return local_settings(database_url)
     return rest_settings(request.getfixturevalue("supabase"))
+
+
+@pytest.fixture
+def panel(client: httpx.AsyncClient, settings: Settings) -> Panel:
+    """The admin panel of the service."""
+    return Panel(client, settings)

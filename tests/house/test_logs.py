@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import logging.config
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 import structlog
+from uvicorn.config import LOGGING_CONFIG
 
 from channels.payloads import body, event, message
 from stands import graph, llm
@@ -20,6 +22,7 @@ from stands.app import (
     VERIFY_TOKEN,
     bearer,
     local_settings,
+    logs_put_back,
     running_client,
     signed,
     token,
@@ -195,7 +198,8 @@ async def test_nobody_forges_a_line(
 
 
 def test_what_is_logged_elsewhere_is_a_line_as_well(lines: Callable[[], list[dict[str, Any]]]) -> None:
-    with logs_configured("json"):
+    with logs_put_back():
+        configure("debug", "json")
         logging.getLogger("some.library").warning("two\nlines of %s", "text\r\n")
         structlog.get_logger().info("an event", text="two\nlines\x1b[31m")
         try:
@@ -234,7 +238,8 @@ async def test_a_start_that_fails_is_one_line_that_says_why(
 
 
 def test_text_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with logs_configured("text"):
+    with logs_put_back():
+        configure("debug", "text")
         structlog.get_logger().info("event\x1b[2J", text="\x1b]0;title\x07", more="a\nb\r")
         logging.getLogger("x").warning("\x1b[31m red\nline")
     _, log = capsys.readouterr()
@@ -245,26 +250,27 @@ def test_text_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) ->
 def test_groups_and_circles_of_errors_are_told() -> None:
     first, second = ValueError("a"), KeyError("b")
     first.__cause__, second.__cause__ = second, first
-    with logs_configured("json"):
+    with logs_put_back():
+        configure("debug", "json")
         structlog.get_logger().error("circle", exc_info=first)
         structlog.get_logger().error("group", exc_info=ExceptionGroup("many", [OSError(2, "not there"), first]))
 
 
-class logs_configured:  # noqa: N801 - reads as the verb it is
-    """The log as the service configures it, put back afterwards."""
-
-    def __init__(self, form: Any) -> None:
-        self._form = form
-
-    def __enter__(self) -> None:
-        root = logging.getLogger()
-        self._found = (root.handlers[:], root.level, structlog.get_config())
-        configure("debug", self._form)
-
-    def __exit__(self, *_: object) -> None:
-        root = logging.getLogger()
-        root.handlers[:], root.level, configured = self._found
-        structlog.configure(**configured)
+def test_the_server_has_no_log_of_its_own(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    """`uvicorn api:app` sets its loggers up before it imports the application."""
+    with logs_put_back():
+        logging.config.dictConfig(LOGGING_CONFIG)
+        configure("debug", "json")
+        access = logging.getLogger("uvicorn.access")
+        access.info('%s - "%s %s HTTP/%s" %d', "1.2.3.4:5", "GET", f"/admin/conversations?q={SPOKEN}", "1.1", 200)
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        try:
+            raise ValueError(SPOKEN)
+        except ValueError as error:
+            logging.getLogger("uvicorn.error").error("Exception in ASGI application\n", exc_info=error)
+    told = lines()
+    assert [line["event"] for line in told] == ["Invalid HTTP request received.", "Exception in ASGI application\n"]
+    check_silent(told)
 
 
 async def test_the_log_of_a_request_names_its_route_and_not_its_path(

@@ -15,11 +15,6 @@ from switchboard.settings import Settings
 
 
 @pytest.fixture
-async def ours(sql: asyncpg.Connection, client: httpx.AsyncClient) -> Tenant:
-    return await settle(sql, "Ours")
-
-
-@pytest.fixture
 def support(settings: Settings, ours: Tenant) -> dict[str, str]:
     return bearer(token(settings, "support", ours.workspace, subject="anna"))
 

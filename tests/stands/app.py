@@ -138,7 +138,7 @@ async def serving(app: Any) -> AsyncGenerator[str]:
 @asynccontextmanager
 async def running_app(settings: Settings) -> AsyncGenerator[str]:
     """The service with ``settings``, as `serving` serves it. Its log goes where the test's standard error goes."""
-    with _logs_put_back():
+    with logs_put_back():
         async with serving(create_app(settings)) as address:
             yield address
 
@@ -178,12 +178,15 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _logs_put_back() -> Generator[None]:
+def logs_put_back() -> Generator[None]:
     """The application configures the log of its process; the next test gets what this one found."""
-    root = logging.getLogger()
-    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    loggers = [logging.getLogger(name) for name in (None, "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")]
+    found = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    configured = structlog.get_config()
     try:
         yield
     finally:
-        root.handlers[:], root.level = handlers, level
+        for logger, handlers, level, propagate in found:
+            logger.handlers[:], logger.propagate = handlers, propagate
+            logger.setLevel(level)
         structlog.configure(**configured)
