@@ -3,7 +3,7 @@
 import pytest
 
 from stands.app import local_settings, rest_settings
-from stands.served import client as client
+from stands.served import sorted_client as client  # noqa: F401 - a fixture under this room's name for it
 from stands.served import sql as sql
 from switchboard.settings import Settings
 
