@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -31,7 +32,7 @@ create table if not exists refused (
 
 
 class SpoolFull(Unavailable):
-    """The database is away and the local spool cannot take more: send it again later."""
+    """The database is away and the local spool cannot take more: try again later."""
 
     code = "spool_full"
 
@@ -59,10 +60,8 @@ class Spool:
 
     async def open(self) -> None:
         """Looks for what an earlier process left. A folder that cannot be used is logged; `add` will say so again."""
-        try:
+        with suppress(SpoolFull):
             self.waiting = await self._do(self._count)
-        except SpoolFull as error:
-            log.error("spool cannot be used", reason=error.message)
 
     async def add(self, platform: str, entries: bytes) -> None:
         """Puts a webhook to the end, durably. Raises `SpoolFull` when there is no room or the disk fails."""
@@ -107,7 +106,8 @@ class Spool:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, run)
         except (sqlite3.Error, OSError) as error:
-            raise SpoolFull(f"The local spool cannot be used ({error}): send it again later.") from error
+            log.error("spool cannot be used", reason=f"{type(error).__name__}: {error}")
+            raise SpoolFull("The database is away and the local spool cannot be used: try again later.") from error
 
     def _insert(self, database: sqlite3.Connection, platform: str, entries: bytes) -> None:
         if self._size(database) + len(entries) > self._max_bytes:
