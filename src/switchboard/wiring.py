@@ -97,7 +97,8 @@ async def open_switchboard(settings: Settings) -> AsyncGenerator[Switchboard]:
         sorting = Sorting(
             database, board.metrics, bell=sort_bell, turns_bell=board.turns_bell, poll_seconds=_poll_seconds(settings)
         )
-        replay = Replay(ingest, spool, board.metrics, bell=spool_bell, sort_bell=sort_bell)
+        board.metrics.spooled.set_function(lambda: spool.waiting)
+        replay = Replay(ingest, spool, bell=spool_bell, sort_bell=sort_bell)
         await stack.enter_async_context(_running(replay.run()))
         await stack.enter_async_context(_running(sorting.run()))
         if settings.reply_concurrency:

@@ -21,7 +21,6 @@ from switchboard.errors import DatabaseUnavailable, Invalid
 from switchboard.inbox.accept import Intake
 from switchboard.inbox.sort import Replay
 from switchboard.inbox.spool import Spool, SpoolFull
-from switchboard.metrics import Metrics
 
 
 @pytest.fixture
@@ -140,7 +139,7 @@ async def test_one_that_the_database_never_takes_is_set_aside(spool: Spool, tmp_
     database: Any = Picky()
     for name in ("a", "bad", "b"):
         await spool.add("messenger", orjson.dumps([{"account": name}]))
-    replay = Replay(database, spool, Metrics(), bell=Bell(), sort_bell=Bell())
+    replay = Replay(database, spool, bell=Bell(), sort_bell=Bell())
     running = asyncio.create_task(replay.run())
     async with asyncio.timeout(10):
         while spool.waiting:

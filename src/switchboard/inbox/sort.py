@@ -58,10 +58,9 @@ class Sorting:
 class Replay:
     """Brings what was spooled into the database, in its order, as soon as it is back."""
 
-    def __init__(self, database: Database, spool: Spool, metrics: Metrics, *, bell: Bell, sort_bell: Bell) -> None:
+    def __init__(self, database: Database, spool: Spool, *, bell: Bell, sort_bell: Bell) -> None:
         self._database = database
         self._spool = spool
-        self._metrics = metrics
         self._bell = bell
         self._sort_bell = sort_bell
 
@@ -69,7 +68,6 @@ class Replay:
         """Replays until cancelled."""
         await self._spool.open()
         while True:
-            self._metrics.spooled.set(self._spool.waiting)
             try:
                 progress = bool(self._spool.waiting) and await self._some()
             except SwitchboardError as error:
