@@ -16,10 +16,6 @@ def _database(request: Request) -> Database:
     return cast(Database, request.state.database)
 
 
-def _ingest(request: Request) -> Database:
-    return cast(Database, request.state.ingest)
-
-
 def _channels(request: Request) -> Channels:
     return cast(Channels, request.state.channels)
 
@@ -48,8 +44,6 @@ async def _caller(
 
 Data = Annotated[Database, Depends(_database)]
 """The database, for people and programs."""
-Ingest = Annotated[Database, Depends(_ingest)]
-"""The database through the connections that are kept for incoming webhooks."""
 Connected = Annotated[Channels, Depends(_channels)]
 Configured = Annotated[Settings, Depends(_settings)]
 Counted = Annotated[Metrics, Depends(_metrics)]

@@ -5,9 +5,9 @@ first time without `@n`. Actions: ``kill9``, ``term``, ``stop`` (SIGSTOP), ``sle
 costs one look at an empty dict.
 
 The places, in the order a message passes them:
-after_body_read, before_inbox_commit, after_inbox_commit, before_turn_claim, after_turn_claim, after_context,
-before_first_chunk, mid_stream, before_finish, before_send_claim, after_send_claim, after_send, after_mark_delivered,
-during_drain, during_migration.
+after_body_read, before_inbox_commit, after_inbox_commit, before_sort, before_turn_claim, after_turn_claim,
+after_context, before_first_chunk, mid_stream, before_finish, before_send_claim, after_send_claim, after_send,
+after_mark_delivered, during_drain, during_migration.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ PLACES: Final = (
     "after_body_read",
     "before_inbox_commit",
     "after_inbox_commit",
+    "before_sort",
     "before_turn_claim",
     "after_turn_claim",
     "after_context",

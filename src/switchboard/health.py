@@ -12,6 +12,8 @@ from switchboard.errors import Forbidden, SwitchboardError, Unauthenticated
 from switchboard.http.problems import refusals
 
 CHECK_SECONDS = 2.0
+ADVISORY = {"spool"}
+"""Parts that are told of, but without which the service does its work."""
 
 Check = Callable[[], Awaitable[None]]
 """Returns when its part works; raises what is wrong."""
@@ -50,7 +52,7 @@ async def ready(request: Request, response: Response) -> Readiness:
     """Whether the service can do its work, and if not, which part is down."""
     checks: dict[str, Check] = request.state.checks
     parts = dict(zip(checks, await asyncio.gather(*map(_look, checks.values())), strict=True))
-    ok = all(part.ok for part in parts.values())
+    ok = all(part.ok for name, part in parts.items() if name not in ADVISORY)
     response.status_code = 200 if ok else 503
     return Readiness(status="ready" if ok else "not_ready", parts=parts)
 

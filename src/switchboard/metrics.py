@@ -18,7 +18,10 @@ class Metrics:
             "switchboard_webhooks", "Webhooks by outcome.", ["platform", "outcome"], registry=self._registry
         )
         self.messages = Counter(
-            "switchboard_messages_received", "Messages stored from channels.", ["platform"], registry=self._registry
+            "switchboard_messages_received", "Messages stored from channels.", registry=self._registry
+        )
+        self.spooled = Gauge(
+            "switchboard_webhooks_spooled", "Webhooks that wait on disk for the database.", registry=self._registry
         )
         self.replies = Counter("switchboard_replies", "Replies by outcome.", ["outcome"], registry=self._registry)
         self.reply_seconds = Histogram(

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     turn_poll_seconds: float | None = Field(
         None, gt=0, description="How often a process looks for work it was not told of; empty means 0.2, or 1 by REST."
     )
+    spool_max_megabytes: int = Field(
+        1024, ge=1, description="How large the local file may grow that keeps webhooks while the database is away."
+    )
     inbox_days: int = Field(30, ge=2, description="Days for which raw webhook payloads are kept.")
     fail: str | None = Field(
         None, description="Failpoints for tests, such as `before_send_claim:kill9@3`; leave empty."

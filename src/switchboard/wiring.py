@@ -18,6 +18,9 @@ from switchboard.database import Database
 from switchboard.database.migrations import migrate, pending
 from switchboard.errors import SwitchboardError, Unavailable
 from switchboard.health import Check
+from switchboard.inbox.accept import Intake
+from switchboard.inbox.sort import Replay, Sorting
+from switchboard.inbox.spool import Spool
 from switchboard.jobs import Job, Jobs
 from switchboard.knowledge.cafe import put_cafe
 from switchboard.metrics import Metrics
@@ -31,17 +34,19 @@ from switchboard.workspaces.first import First, prepare
 
 PURGE_SECONDS = 3600.0
 PREPARE_AGAIN_SECONDS = 2.0
+SPOOL_ALARM = 0.8
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Switchboard:
-    """Everything that is open. ``ingest`` is the database through connections kept for webhooks."""
+    """Everything that is open."""
 
     settings: Settings
     database: Database
-    ingest: Database
+    intake: Intake
+    spool: Spool
     channels: Channels
     providers: Providers
     auth: Auth
@@ -66,21 +71,36 @@ async def open_switchboard(settings: Settings) -> AsyncGenerator[Switchboard]:
         auth = Auth(settings, database, http)
         stack.push_async_callback(auth.close)
         preparation = _Preparation(settings, database)
+        spool = Spool(settings.data_dir / "spool", settings.spool_max_megabytes * 1_000_000)
+        stack.push_async_callback(spool.close)
+        sort_bell, spool_bell = Bell(), Bell()
         board = Switchboard(
             settings=settings,
             database=database,
-            ingest=ingest,
+            intake=Intake(ingest, spool, sort_bell=sort_bell, spool_bell=spool_bell),
+            spool=spool,
             channels=open_channels(settings, http),
             providers=providers,
             auth=auth,
             metrics=Metrics(),
             turns_bell=Bell(),
             deliveries_bell=Bell(),
-            checks={"database": partial(_check_database, database), "schema": preparation.check},
+            checks={
+                "database": partial(_check_database, database),
+                "schema": preparation.check,
+                "spool": partial(_check_spool, spool),
+            },
         )
         await stack.enter_async_context(_running(preparation.run()))
         if settings.transport == "embedded":
             await preparation.done.wait()
+        sorting = Sorting(
+            database, board.metrics, bell=sort_bell, turns_bell=board.turns_bell, poll_seconds=_poll_seconds(settings)
+        )
+        board.metrics.spooled.set_function(lambda: spool.waiting)
+        replay = Replay(ingest, spool, bell=spool_bell, sort_bell=sort_bell)
+        await stack.enter_async_context(_running(replay.run()))
+        await stack.enter_async_context(_running(sorting.run()))
         if settings.reply_concurrency:
             await stack.enter_async_context(_working(board))
         yield board
@@ -165,7 +185,7 @@ class _Preparation:
 async def _working(board: Switchboard) -> AsyncGenerator[None]:
     """The loops that answer and send, and the jobs; on leaving they finish what they have begun."""
     settings = board.settings
-    poll = settings.turn_poll_seconds or (1.0 if settings.transport == "postgrest" else 0.2)
+    poll = _poll_seconds(settings)
     turns = Turns(
         Desk(board.database, board.providers, board.channels.senders, settings.model),
         board.metrics,
@@ -202,8 +222,20 @@ async def _working(board: Switchboard) -> AsyncGenerator[None]:
             await deliveries.drain(settings.shutdown_seconds * 0.2)
 
 
+def _poll_seconds(settings: Settings) -> float:
+    """How often to look for work nobody told us of: over REST every look is a request that somebody counts."""
+    return settings.turn_poll_seconds or (1.0 if settings.transport == "postgrest" else 0.2)
+
+
 async def _purge(board: Switchboard) -> None:
     await purge(board.database, board.settings.inbox_days)
+
+
+async def _check_spool(spool: Spool) -> None:
+    """Webhooks that wait are no fault of the spool; one that is nearly full or cannot be written is."""
+    used = await spool.used()
+    if used > SPOOL_ALARM:
+        raise Unavailable(f"The spool is {used:.0%} full with {spool.waiting} webhooks: bring the database back.")
 
 
 async def _check_database(database: Database) -> None:

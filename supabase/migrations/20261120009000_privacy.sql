@@ -8,8 +8,10 @@ declare
   bodies bigint;
   keys bigint;
 begin
+  -- By id: the oldest come first, and no index on the time has to be kept for every webhook.
   delete from inbox i where i.id in (
-    select x.id from inbox x where x.received_at < now() - inbox_days * interval '1 day' order by x.received_at limit max_rows
+    select x.id from (select y.id, y.received_at, y.sorted_at from inbox y order by y.id limit max_rows) x
+    where x.received_at < now() - inbox_days * interval '1 day' and x.sorted_at is not null
   );
   get diagnostics bodies = row_count;
   delete from idempotency_keys k where (k.caller, k.key) in (

@@ -5,7 +5,7 @@ import pytest
 
 from stands.app import local_settings, rest_settings
 from stands.panel import Panel
-from stands.served import client as client
+from stands.served import sorted_client as sorted_client
 from stands.served import sql as sql
 from switchboard.settings import Settings
 
@@ -22,3 +22,9 @@ def settings(request: pytest.FixtureRequest, database_url: str) -> Settings:
 def panel(client: httpx.AsyncClient, settings: Settings) -> Panel:
     """The admin panel of the service."""
     return Panel(client, settings)
+
+
+@pytest.fixture
+def client(sorted_client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The client of the service; a webhook that was answered 200 is sorted when a test goes on."""
+    return sorted_client

@@ -73,7 +73,9 @@ async def receive(sql: asyncpg.Connection, draw: random.Random, scene: Scene) ->
     ]
     for row in await sql.fetch("select marker from deliveries where state = 'sending' limit 1"):
         events.append({**events[0], "kind": "echo", "external_id": scene.mid(), "data": {"metadata": row["marker"]}})
-    await sql.execute("select receive_messages('messenger', '[]', $1::text::jsonb)", json.dumps(events))
+    entries = json.dumps([{"account": "page", "body": "", "events": events}])
+    await sql.execute("select accept_webhook('messenger', $1::text::jsonb)", entries)
+    await sql.execute("select sort_inbox()")
 
 
 async def handle(sql: asyncpg.Connection, draw: random.Random, scene: Scene) -> None:

@@ -68,7 +68,7 @@ def check_unavailable(answer: httpx.Response) -> None:
     assert int(answer.headers["retry-after"]) >= 1
     problem = answer.json()
     assert problem["success"] is False
-    assert problem["code"] in {"database_unavailable", "database_too_slow"}
+    assert problem["code"] in {"database_unavailable", "database_too_slow", "spool_full"}
     assert "try again" in problem["detail"]
     assert "127.0.0.1" not in answer.text
     assert "5432" not in answer.text
@@ -110,8 +110,17 @@ async def check_coming_right(client: httpx.AsyncClient, settings: Settings, serv
     await migrate(server.dsn())
     await until_ready(client)
     assert (await client.post("/webhook", content=WEBHOOK, headers=signed(WEBHOOK))).status_code == 200
-    stats = (await client.get("/admin/stats", headers=bearer(token(settings)))).json()["stats"]
-    assert stats["total_messages"] == 1
+    await until_there(client, settings)
+
+
+async def until_there(client: httpx.AsyncClient, settings: Settings) -> None:
+    """Returns when the webhook has become a message."""
+    async with asyncio.timeout(10):
+        while True:
+            stats = await client.get("/admin/stats", headers=bearer(token(settings)))
+            if stats.json()["stats"]["total_messages"] >= 1:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_a_restart_of_the_database_is_noticed_by_nobody_who_asks_afterwards(
@@ -126,7 +135,7 @@ async def test_a_restart_of_the_database_is_noticed_by_nobody_who_asks_afterward
     answers = await ask_everything(up, settings)
     assert [answer.status_code for answer in answers if answer.status_code >= 500] == []
     assert (await up.get("/health/ready")).status_code == 200
-    assert (await up.get("/admin/stats", headers=bearer(token(settings)))).json()["stats"]["total_messages"] >= 1
+    await until_there(up, settings)
 
 
 async def test_a_frozen_database_holds_nobody_longer_than_the_deadline(
@@ -155,7 +164,8 @@ async def test_a_locked_table_is_a_part_that_is_away_for_now(
     try:
         async with connection.transaction():
             await connection.execute("lock table conversations")
-            check_unavailable(await up.post("/webhook", content=WEBHOOK, headers=signed(WEBHOOK)))
+            # Webhooks are kept in a table of their own, and sorted when the lock is gone.
+            assert (await up.post("/webhook", content=WEBHOOK, headers=signed(WEBHOOK))).status_code == 200
             check_unavailable(await up.get("/admin/stats", headers=bearer(token(settings))))
     finally:
         await connection.close()

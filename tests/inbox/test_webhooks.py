@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -10,10 +11,13 @@ import httpx
 
 from channels.payloads import AT, IG_TEXT, IGID, PSID, body, event
 from stands.app import PAGE, VERIFY_TOKEN, bearer, rest_settings, running_client, signed, token, until_ready
+from stands.served import until_sorted
 from stands.supabase import Supabase
+from switchboard.bell import Bell
 from switchboard.channels.messenger import parse
 from switchboard.database.postgres import Postgres
-from switchboard.inbox.receive import receive
+from switchboard.inbox.accept import Intake
+from switchboard.inbox.spool import Spool
 from switchboard.settings import Settings
 
 Sql = asyncpg.Connection
@@ -218,7 +222,7 @@ async def test_a_thousand_messages_are_one_statement(client: httpx.AsyncClient, 
     )
 
 
-async def test_a_batch_is_one_call(postgres: Postgres, client: httpx.AsyncClient) -> None:
+async def test_a_batch_is_one_call(postgres: Postgres, sql: Sql, tmp_path: Path) -> None:
     calls: list[str] = []
 
     class Counted:
@@ -226,12 +230,16 @@ async def test_a_batch_is_one_call(postgres: Postgres, client: httpx.AsyncClient
             calls.append(function)
             return await postgres.call(function, **arguments)
 
-    for size, expected in ((0, 1), (1, 1), (1000, 1), (1001, 2)):
+    counted: Any = Counted()
+    intake = Intake(counted, Spool(tmp_path, 1_000_000), sort_bell=Bell(), spool_bell=Bell())
+    events = 0
+    for size in (0, 1, 1000, 1001):
         content = body(*(said(f"m_{size}_{n}") for n in range(size)))
+        events += len(parse.parse(content))
         calls.clear()
-        counted: Any = Counted()
-        outcome = await receive(counted, "messenger", content, parse.parse(content), None)
-        assert (outcome["received"], len(calls)) == (size, expected)
+        assert await intake.accept("messenger", content, parse.parse(content), None) == "stored"
+        assert calls == ["accept_webhook"]
+    assert await sql.fetchval("select sum(jsonb_array_length(events)) from inbox") == events
 
 
 async def test_what_comes_twice_is_stored_once(client: httpx.AsyncClient, sql: Sql) -> None:
@@ -290,6 +298,7 @@ async def test_over_the_rest_api_as_well(supabase: Supabase, sql: Sql) -> None:
         answers = await asyncio.gather(*(post(client, content) for _ in range(4)))
         assert {answer.status_code for answer in answers} == {200}
         assert (await post(client, b"\x00 nothing")).status_code == 200
+        await until_sorted(sql)
     assert await contents(sql) == ["one\u0007", "zwölf 👋"]
     assert {row[0] for row in await sql.fetch("select body from inbox")} == {content, b"\x00 nothing"}
 

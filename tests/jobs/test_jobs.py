@@ -96,8 +96,19 @@ async def test_what_was_kept_long_enough_is_deleted(database: Database) -> None:
     await database.insert(
         "inbox",
         [
-            {"platform": "messenger", "body": "\\x7b7d", "received_at": at}
-            for at in ("2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
+            {
+                "platform": "messenger",
+                "account": "1",
+                "body": "\\x7b7d",
+                "events": [],
+                "received_at": at,
+                "sorted_at": done,
+            }
+            for at, done in (
+                ("2020-01-01T00:00:00Z", "2020-01-01T00:00:01Z"),
+                ("2020-01-01T00:00:00Z", None),
+                ("2100-01-01T00:00:00Z", "2100-01-01T00:00:01Z"),
+            )
         ],
     )
     keys = [("old", "2020-01-01T00:00:00Z"), ("new", "2100-01-01T00:00:00Z")]
@@ -107,4 +118,4 @@ async def test_what_was_kept_long_enough_is_deleted(database: Database) -> None:
     )
     assert await purge(database, inbox_days=30) == 2
     assert [row["key"] for row in await database.select("idempotency_keys")] == ["new"]
-    assert len(await database.select("inbox")) == 1
+    assert len(await database.select("inbox")) == 2, "what is not sorted yet is never deleted"

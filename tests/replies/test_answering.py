@@ -100,6 +100,7 @@ async def test_somebody_answering_in_facebooks_own_inbox_pauses_the_ai(shop: Sho
     )
     await shop.llm.wait_for_gone(1)
     await shop.hears("Are you a person?", mid="mid.2")
+    await shop.until_message(sender_type="user", seq=3)
     assert (await shop.conversation())["status"] == "support_active"
     assert [one["sender_type"] for one in await shop.messages()] == ["user", "human", "user"]
     assert len(shop.llm.calls) == 1

@@ -47,11 +47,11 @@ class _Told(Settings):
 def local_settings(database_url: str | None = None, **overrides: Any) -> Settings:
     """Settings for a service on ``database_url`` with one page, whose Graph API is not there unless a test brings one.
 
-    ``reply_concurrency`` is 0: nothing is answered unless a test asks for it.
+    ``reply_concurrency`` is 0: nothing is answered unless a test asks for it. Nor is there a folder for a spool.
     """
     told: dict[str, Any] = {
         "database_url": database_url,
-        "data_dir": Path("/nonexistent"),
+        "data_dir": Path("/dev/null"),
         "jwt_secret": JWT_SECRET,
         "log_format": "json",
         "shutdown_seconds": 2,

@@ -42,12 +42,13 @@ class Desk:
     async def receives(self, *events: dict[str, Any], customer: str = "u1", page: str = PAGE) -> Any:
         """Any events, as the channel would parse them."""
         common = {"platform": "messenger", "account": page, "customer": customer, "text": "", "data": {}}
-        return await self.database.call(
-            "receive_messages",
-            platform="messenger",
-            bodies=[{"account": page, "body": base64.b64encode(b"{}").decode()}],
-            events=[common | event for event in events],
-        )
+        entry = {
+            "account": page,
+            "body": base64.b64encode(b"{}").decode(),
+            "events": [common | event for event in events],
+        }
+        await self.database.call("accept_webhook", platform="messenger", entries=[entry])
+        return await self.database.call("sort_inbox")
 
     async def claims(self, *, most: int = 10, lease: float = 30, per_workspace: int = 8) -> list[dict[str, Any]]:
         """A worker takes what is due."""

@@ -39,7 +39,11 @@ async def settle(sql: asyncpg.Connection, mark: str) -> Tenant:
     await sql.execute(
         "insert into audit (workspace_id, actor, action, subject) values ($1, $2, $2, $2)", workspace, mark
     )
-    await sql.execute("insert into inbox (workspace_id, platform, body) values ($1, 'messenger', 'x')", workspace)
+    await sql.execute(
+        "insert into inbox (workspace_id, platform, account, body, events, sorted_at)"
+        " values ($1, 'messenger', 'x', 'x', '[]', now())",
+        workspace,
+    )
     document = await sql.fetchval(
         "insert into knowledge_documents (workspace_id, title, content, language)"
         " values ($1, $2, $2, 'english') returning id",

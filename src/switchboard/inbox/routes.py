@@ -1,20 +1,25 @@
 """The webhooks of the channels."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import structlog
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
-from switchboard.dependencies import Configured, Connected, Counted, Ingest, TurnsBell
-from switchboard.errors import DatabaseUnavailable, SignatureInvalid, TooLarge
+from switchboard.dependencies import Configured, Connected, Counted
+from switchboard.errors import SignatureInvalid, TooLarge
 from switchboard.failpoints import reach
 from switchboard.http.problems import refusals
-from switchboard.inbox.receive import receive
+from switchboard.inbox.accept import Intake
+from switchboard.inbox.spool import SpoolFull
 
 router = APIRouter(tags=["webhooks"])
 log = structlog.get_logger()
+
+
+def _intake(request: Request) -> Intake:
+    return cast(Intake, request.state.intake)
 
 
 class Received(BaseModel):
@@ -36,13 +41,17 @@ async def shake_hands(
     return PlainTextResponse(channels.messenger.handshake(mode, token, challenge))
 
 
-@router.post("/webhook", responses=refusals(SignatureInvalid, TooLarge, DatabaseUnavailable))
-@router.post("/webhooks/messenger", responses=refusals(SignatureInvalid, TooLarge, DatabaseUnavailable))
-@router.post("/webhooks/instagram", responses=refusals(SignatureInvalid, TooLarge, DatabaseUnavailable))
+@router.post("/webhook", responses=refusals(SignatureInvalid, TooLarge, SpoolFull))
+@router.post("/webhooks/messenger", responses=refusals(SignatureInvalid, TooLarge, SpoolFull))
+@router.post("/webhooks/instagram", responses=refusals(SignatureInvalid, TooLarge, SpoolFull))
 async def receive_from_meta(
-    request: Request, channels: Connected, database: Ingest, settings: Configured, metrics: Counted, bell: TurnsBell
+    request: Request,
+    channels: Connected,
+    intake: Annotated[Intake, Depends(_intake)],
+    settings: Configured,
+    metrics: Counted,
 ) -> Received:
-    """Messages, echoes, receipts and whatever else Meta reports: verified, stored, then acknowledged."""
+    """Messages, echoes, receipts and whatever else Meta reports: verified, kept, then acknowledged."""
     body = await request.body()
     await reach("after_body_read")
     channel = channels.messenger
@@ -53,10 +62,7 @@ async def receive_from_meta(
         raise
     inbound = channel.parse(body)
     platform = inbound[0].platform if inbound else "messenger"
-    stored = await receive(database, platform, body, inbound, settings.facebook_app_id)
-    metrics.webhooks.labels(platform, "stored").inc()
-    metrics.messages.labels(platform).inc(stored["received"])
-    log.info("webhook", platform=platform, events=len(inbound), stored=stored["received"])
-    if stored["due_in"] is not None:
-        bell.ring_in(stored["due_in"])
+    where = await intake.accept(platform, body, inbound, settings.facebook_app_id)
+    metrics.webhooks.labels(platform, where).inc()
+    log.info("webhook", platform=platform, events=len(inbound), where=where)
     return Received()
