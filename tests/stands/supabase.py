@@ -60,7 +60,7 @@ class SupabaseServer:
             self._process = None
 
     def _ask(self, command: dict[str, str]) -> dict[str, str]:
-        if self._process is None:
+        if self._process is None or self._process.poll() is not None:
             self._process = _start()
         assert self._process.stdin
         assert self._process.stdout

@@ -154,6 +154,10 @@ async function stop(dsn) {
   return {};
 }
 
+// A database that goes away under an open connection ends in an error nobody waits for: that is no reason to end here.
+process.on("unhandledRejection", () => {});
+process.on("uncaughtException", () => {});
+
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
   let answer;
