@@ -4,7 +4,7 @@ UV     := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN    := .venv/bin
 NODE   := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: run test check format setup setup-dev lock clean help
+.PHONY: run test faults check format setup setup-dev lock clean help
 
 help:            ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -13,7 +13,10 @@ run: setup       ## start the service on http://localhost:8000
 	@$(BIN)/switchboard serve
 
 test: setup-dev  ## everything that proves it works
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup --ignore=tests/faults $(ARGS)
+
+faults: setup-dev ## kill, freeze and cut off everything, and count what is lost (5 minutes, on a quiet machine)
+	@$(BIN)/pytest -n 2 --dist loadgroup tests/faults $(ARGS)
 
 check: setup-dev ## style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """The one place where things are opened, joined and closed: for the web, the worker, the commands and tests alike."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +34,7 @@ from switchboard.workspaces.first import First, prepare
 
 PURGE_SECONDS = 3600.0
 PREPARE_AGAIN_SECONDS = 2.0
+BEGIN_AGAIN_SECONDS = 1.0
 SPOOL_ALARM = 0.8
 
 log = structlog.get_logger()
@@ -91,7 +92,7 @@ async def open_switchboard(settings: Settings) -> AsyncGenerator[Switchboard]:
                 "spool": partial(_check_spool, spool),
             },
         )
-        await stack.enter_async_context(_running(preparation.run()))
+        await stack.enter_async_context(_running(preparation.run))
         if settings.transport == "embedded":
             await preparation.done.wait()
         sorting = Sorting(
@@ -99,8 +100,8 @@ async def open_switchboard(settings: Settings) -> AsyncGenerator[Switchboard]:
         )
         board.metrics.spooled.set_function(lambda: spool.waiting)
         replay = Replay(ingest, spool, bell=spool_bell, sort_bell=sort_bell)
-        await stack.enter_async_context(_running(replay.run()))
-        await stack.enter_async_context(_running(sorting.run()))
+        await stack.enter_async_context(_running(replay.run))
+        await stack.enter_async_context(_running(sorting.run))
         if settings.reply_concurrency:
             await stack.enter_async_context(_working(board))
         yield board
@@ -209,10 +210,10 @@ async def _working(board: Switchboard) -> AsyncGenerator[None]:
         (Job("purge", partial(_purge, board), PURGE_SECONDS),),
     )
     async with (
-        _running(board.providers.warm()),
-        _running(jobs.run()),
-        _running(deliveries.run()),
-        _running(turns.run()),
+        _running(board.providers.warm),
+        _running(jobs.run),
+        _running(deliveries.run),
+        _running(turns.run),
     ):
         try:
             yield
@@ -243,10 +244,9 @@ async def _check_database(database: Database) -> None:
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
-    """``work`` in the background while inside; if it fails, that is logged, for nobody else will say so."""
-    task = asyncio.create_task(work)
-    task.add_done_callback(_tell)
+async def _running(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
+    """``work`` in the background while inside; begun anew when it fails, for nobody would notice that it is missing."""
+    task = asyncio.create_task(_again_and_again(work))
     try:
         yield
     finally:
@@ -254,6 +254,10 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
         await asyncio.wait([task])
 
 
-def _tell(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("background work ended", exc_info=error)
+async def _again_and_again(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.exception("background work failed and begins anew")
+            await asyncio.sleep(BEGIN_AGAIN_SECONDS)

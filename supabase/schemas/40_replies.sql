@@ -90,10 +90,10 @@ language sql stable security invoker set search_path = public as $$
       ) from agents a where a.workspace_id = c.workspace_id and a.id = c.agent_id
     ),
     'transcript', (
-      select jsonb_agg(jsonb_build_object(
+      select coalesce(jsonb_agg(jsonb_build_object(
         'id', m.id, 'seq', m.seq, 'sender_type', m.sender_type, 'content', m.content, 'sent_at', m.sent_at,
         'attachments', jsonb_array_length(m.attachments)
-      ) order by m.seq)
+      ) order by m.seq), '[]')
       from (
         select * from messages m
         where m.workspace_id = t.workspace_id and m.conversation_id = t.conversation_id and m.unsent_at is null
@@ -231,6 +231,17 @@ begin
 end $$;
 comment on function finish_turn is
   'Stores a reply and queues its parts, unless the lease, the epoch or the customer has moved on; the cost counts anyway.';
+
+create function drop_turn(workspace_id bigint, conversation_id bigint, lease_no bigint, seq_in bigint) returns void
+language sql volatile security invoker set search_path = public as $$
+  update turns t
+  set seq_done = drop_turn.seq_in, lease_until = null, attempts = 0, superseded = 0,
+    due_at = case when t.seq_in > drop_turn.seq_in then t.due_at end,
+    waiting_since = case when t.seq_in > drop_turn.seq_in then t.waiting_since end
+  where t.workspace_id = drop_turn.workspace_id and t.conversation_id = drop_turn.conversation_id
+    and t.lease_no = drop_turn.lease_no
+$$;
+comment on function drop_turn is 'There is nothing to answer: the customer has taken back what they said.';
 
 create function release_turn(
   workspace_id bigint, conversation_id bigint, lease_no bigint, retry_seconds double precision default 0,

@@ -144,14 +144,14 @@ language plpgsql volatile security invoker set search_path = public as $$
 declare
   d record;
 begin
-  select x.workspace_id, x.id into d from deliveries x
+  select x.workspace_id, x.id, x.attempts into d from deliveries x
   join conversations c on c.workspace_id = x.workspace_id and c.id = x.conversation_id
   where x.state = 'sending' and x.lease_until < clock_timestamp() order by x.lease_until limit 1
   for no key update of c skip locked;
   if d.id is null then
     return false;
   end if;
-  perform mark_undelivered(d.workspace_id, d.id, 'unknown', 'the process that was sending it died', null);
+  perform mark_undelivered(d.workspace_id, d.id, d.attempts, 'unknown', 'the process that was sending it died', null);
   return true;
 end $$;
 comment on function settle_lost_delivery is 'A send whose process died may have arrived: it becomes unknown, never ready again.';
@@ -182,7 +182,7 @@ end $$;
 comment on function mark_delivered is 'The channel has it: said by the channel''s answer or by its echo, whichever comes first.';
 
 create function mark_undelivered(
-  workspace_id bigint, delivery_id bigint, state text, reason text, retry_seconds double precision
+  workspace_id bigint, delivery_id bigint, attempt integer, state text, reason text, retry_seconds double precision
 ) returns void
 language plpgsql volatile security invoker set search_path = public as $$
 declare
@@ -197,6 +197,7 @@ begin
     next_at = clock_timestamp() + coalesce(retry_seconds, 0) * interval '1 second',
     settled_at = case when mark_undelivered.state <> 'ready' then clock_timestamp() end
   where x.workspace_id = mark_undelivered.workspace_id and x.id = mark_undelivered.delivery_id and x.state = 'sending'
+    and x.attempts = attempt -- what an earlier attempt has to report says nothing of this one
   returning * into d;
   if d.id is null then
     return;

@@ -120,7 +120,7 @@ async def deliver(sql: asyncpg.Connection, draw: random.Random, scene: Scene) ->
             await sql.execute("select mark_delivered($1, $2, $3)", *keys, scene.mid())
         elif luck < 0.8:
             state = draw.choice(["failed", "unknown", "ready"])
-            await sql.execute("select mark_undelivered($1, $2, $3, 'x', 0)", *keys, state)
+            await sql.execute("select mark_undelivered($1, $2, $3, $4, 'x', 0)", *keys, delivery["attempts"], state)
 
 
 async def something_open(sql: asyncpg.Connection) -> tuple[int, int]:

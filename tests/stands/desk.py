@@ -104,6 +104,7 @@ class Desk:
             "mark_undelivered",
             workspace_id=1,
             delivery_id=delivery["id"],
+            attempt=delivery["attempts"],
             state=state,
             reason="because",
             retry_seconds=retry,

@@ -48,7 +48,7 @@ class Desk:
 
 
 async def answer(turn: Turn, desk: Desk, generate: "Generate") -> str:
-    """Answers one turn and returns its outcome, a word of `replies.outcome` or ``retried``.
+    """Answers one turn and returns its outcome, a word of `replies.outcome`, ``retried`` or ``dropped``.
 
     ``generate`` runs the model's writing and raises `MovedOn` when the reply is not wanted any more.
     """
@@ -56,6 +56,8 @@ async def answer(turn: Turn, desk: Desk, generate: "Generate") -> str:
     if turn.attempts > MAX_ATTEMPTS:
         receipt = {"started_at": started_at.isoformat(), "reason": "every attempt to answer was cut short"}
         return await _apologise(turn, desk, receipt)
+    if not turn.asked:
+        return await _drop(turn, desk)
     passages = await _look_up(turn, desk.database)
     await reach("after_context")
     name = (turn.agent and turn.agent.model) or desk.model
@@ -202,6 +204,18 @@ async def _fail(turn: Turn, desk: Desk, receipt: dict[str, Any], error: Provider
         await _give_back(turn, desk, receipt, "failed", retry_seconds=wait)
         return "retried"
     return await _apologise(turn, desk, receipt)
+
+
+async def _drop(turn: Turn, desk: Desk) -> str:
+    """The customer took back all that was not answered yet."""
+    await desk.database.call(
+        "drop_turn",
+        workspace_id=turn.workspace_id,
+        conversation_id=turn.conversation_id,
+        lease_no=turn.lease_no,
+        seq_in=turn.seq_in,
+    )
+    return "dropped"
 
 
 async def _give_back(turn: Turn, desk: Desk, receipt: dict[str, Any], outcome: str, retry_seconds: float = 0) -> str:

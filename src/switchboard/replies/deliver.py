@@ -142,7 +142,12 @@ class Deliveries:
         log.warning("not delivered", code=error.code, state=state, attempt=delivery.attempts)
         self._metrics.deliveries.labels("retried" if again else state).inc()
         await self._settle(
-            "mark_undelivered", delivery, state=state, reason=error.message[:500], retry_seconds=wait if again else None
+            "mark_undelivered",
+            delivery,
+            attempt=delivery.attempts,
+            state=state,
+            reason=error.message[:500],
+            retry_seconds=wait if again else None,
         )
         if again:
             self._bell.ring_in(wait)

@@ -40,8 +40,7 @@ def build_prompt(turn: Turn, passages: Sequence[Passage], model: str) -> Prompt:
 
 def question_of(turn: Turn) -> str:
     """What the customer said since the last answered turn, for looking up knowledge."""
-    lines = [line for line in turn.transcript if line.sender_type == "user" and line.seq > turn.seq_done]
-    return clean("\n".join(line.content for line in lines))[:HISTORY_CHARACTERS]
+    return clean("\n".join(line.content for line in turn.asked))[:HISTORY_CHARACTERS]
 
 
 def clean(text: str) -> str:

@@ -58,6 +58,11 @@ class Turn(BaseModel):
     transcript: list[Line]
 
     @property
+    def asked(self) -> list[Line]:
+        """What the customer said since the last answered turn, and has not taken back."""
+        return [line for line in self.transcript if line.sender_type == "user" and line.seq > self.seq_done]
+
+    @property
     def key(self) -> tuple[int, int]:
         """Workspace and conversation."""
         return self.workspace_id, self.conversation_id
