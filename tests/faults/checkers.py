@@ -156,7 +156,7 @@ def silent_after_takeover(evidence: Evidence) -> list[str]:
 def back_to_baseline(before: Row, after: Row, *, memory: float = 1.25, slack: int = 40_000_000) -> list[str]:
     """I12: what there is of each thing, and {process: bytes} of memory, is as it was before the storm.
 
-    ``ended``: loops of the service that gave up. Others do their work for them, so nothing else would tell.
+    ``ended``: how often a loop of the service failed. It begins anew, and others do its work: nothing else would tell.
     """
     wrong = [
         f"I12 left behind: {after[name]} {name}, at first {before[name]}"

@@ -129,7 +129,7 @@ class Field:
             **dict(row),
             "connections": max(0, connections - allowed),
             "files": files,
-            "ended": sum(member.log.read_text().count(GAVE_UP) for member in self.fleet.members.values()),
+            "ended": self.fleet.said(GAVE_UP),
             "memory": self.fleet.memory(),
         }
 

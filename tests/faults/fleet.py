@@ -17,8 +17,10 @@ import httpx
 from stands.clusters import free_port
 from stands.service import SWITCHBOARD
 
-GAVE_UP = "background work ended"
-"""What the service logs when one of its loops is over before its time."""
+GAVE_UP = "background work"
+"""How the service begins to say in its log that one of its loops failed in a way nobody foresaw."""
+SPOOLED = "webhook spooled"
+"""What it logs when the database could not be reached for a webhook."""
 _PR_SET_PDEATHSIG = 1
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -70,7 +72,7 @@ class Member:
 
     @property
     def maimed(self) -> bool:
-        """Whether one of its loops has given up since it was started."""
+        """Whether one of its loops has failed since it was started."""
         with self.log.open() as log:
             log.seek(self._log_before)
             return GAVE_UP in log.read()
@@ -167,6 +169,10 @@ class Fleet:
         """Ends all of them."""
         for member in self.members.values():
             await member.kill()
+
+    def said(self, words: str) -> int:
+        """How often these words are in their logs."""
+        return sum(member.log.read_text().count(words) for member in self.members.values())
 
     def memory(self) -> dict[str, int]:
         """The resident set of each in bytes."""

@@ -5,8 +5,8 @@ import signal
 from contextlib import suppress
 from typing import Final, Literal
 
-from faults.field import TURN_LEASE_SECONDS
-from faults.storm import Nemesis, Storm
+from faults.field import TURN_LEASE_SECONDS, Field
+from faults.storm import Nemesis, Outcome, Storm, rage
 from switchboard.failpoints import PLACES
 
 VICTIM = "b"
@@ -47,6 +47,18 @@ POLLED = ("before_sort", "before_turn_claim", "before_send_claim")
 def failing(point: str, action: Action) -> Nemesis:
     """The victim is started anew so that it fails at ``point``, comes back, and is joined by the others again."""
     return _during_send if point == DURING_SEND else _At(point, action)
+
+
+async def strike(there: Field, point: str, action: Action, *, seed: int, patience: float = 2) -> Outcome:
+    """A storm in which the victim does fall: on a busy machine others may do all the work before it comes that far.
+
+    Answers the first storm with a violation, the first in which it fell, or the last of three.
+    """
+    for again in (0, 1000):
+        outcome = await rage(there, failing(point, action), seed=seed + again, patience=patience)
+        if outcome.happened or outcome.violations:
+            return outcome
+    return await rage(there, failing(point, action), seed=seed + 2000, patience=patience)
 
 
 class _At:

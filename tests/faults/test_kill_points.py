@@ -3,8 +3,7 @@
 import pytest
 
 from faults.field import Field
-from faults.points import KILL_POINTS, POINTS, failing
-from faults.storm import rage
+from faults.points import KILL_POINTS, POINTS, strike
 from switchboard.failpoints import PLACES
 
 pytestmark = pytest.mark.xdist_group("faults-points")
@@ -23,16 +22,16 @@ def test_every_point_has_a_place() -> None:
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("point", POINTS)
 async def test_killed(field: Field, point: str) -> None:
-    (await rage(field, failing(point, "kill9"), seed=100 + POINTS.index(point), patience=2)).raise_if_wrong()
+    (await strike(field, point, "kill9", seed=100 + POINTS.index(point))).raise_if_wrong()
 
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("point", STOPPED)
 async def test_stopped(field: Field, point: str) -> None:
-    (await rage(field, failing(point, "term"), seed=200 + POINTS.index(point), patience=2)).raise_if_wrong()
+    (await strike(field, point, "term", seed=200 + POINTS.index(point))).raise_if_wrong()
 
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("point", FROZEN)
 async def test_frozen_and_woken(field: Field, point: str) -> None:
-    (await rage(field, failing(point, "stop"), seed=300 + POINTS.index(point), patience=1)).raise_if_wrong()
+    (await strike(field, point, "stop", seed=300 + POINTS.index(point), patience=1)).raise_if_wrong()

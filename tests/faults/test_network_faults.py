@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from faults import nemeses
 from faults.field import Field, open_field
-from faults.points import failing
+from faults.points import strike
 from faults.pooler import PGBOUNCER, pooling
 from faults.proxy import Line
 from faults.storm import Storm, rage
@@ -62,7 +62,7 @@ async def test_f21_behind_a_pooler_in_transaction_mode() -> None:
                 return f"postgresql://postgres@127.0.0.1:{port}/{database}"
 
             field = await stack.enter_async_context(open_field(21, working=(), way=through, DATABASE_POOLER="true"))
-            (await rage(field, failing("after_send_claim", "kill9"), seed=1022, patience=2)).raise_if_wrong()
+            (await strike(field, "after_send_claim", "kill9", seed=1022)).raise_if_wrong()
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="needs the Debian package libfaketime")

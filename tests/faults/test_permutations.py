@@ -49,7 +49,13 @@ class Hand:
 
     async def receives(self, mid: str, text: str = "Hi") -> int:
         """Keeps a webhook with one message and sorts it; how many messages were new."""
-        event = {"kind": "message", "platform": "messenger", "account": PAGE, "customer": "u1", "data": {}}
+        event: dict[str, Any] = {
+            "kind": "message",
+            "platform": "messenger",
+            "account": PAGE,
+            "customer": "u1",
+            "data": {},
+        }
         events = [{**event, "external_id": mid, "text": text}]
         await self.call(
             "accept_webhook", platform="messenger", entries=[{"account": PAGE, "body": "", "events": events}]
