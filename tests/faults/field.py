@@ -17,7 +17,7 @@ import asyncpg
 import httpx
 
 from faults.evidence import WITNESS
-from faults.fleet import GAVE_UP, Fleet
+from faults.fleet import GAVE_UP, Fleet, dying_with_its_parent
 from stands.app import APP_SECRET, JWT_SECRET, PAGE, VERIFY_TOKEN, bearer, local_settings, token
 from stands.clusters import Cluster, majors
 from switchboard.database.migrations import migrate
@@ -43,7 +43,7 @@ class Server:
     def start(cls, role: str, folder: Path, seed: int) -> "Server":
         """Returns when it listens."""
         command = [sys.executable, str(SERVERS), role, str(folder), str(seed)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=dying_with_its_parent())
         assert process.stdout is not None
         url, control = process.stdout.readline().split()
         return cls(process, url, control)

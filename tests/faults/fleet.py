@@ -96,7 +96,7 @@ class Member:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_dying_with_its_parent(),
+                preexec_fn=dying_with_its_parent(),
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -179,7 +179,8 @@ class Fleet:
         return {name: member.memory for name, member in self.members.items() if member.running}
 
 
-def _dying_with_its_parent() -> Callable[[], None] | None:
+def dying_with_its_parent() -> Callable[[], None] | None:
+    """What a new process does first, so that it ends when the one that started it does."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

@@ -104,7 +104,7 @@ class Postgres:
                 return await work
         except asyncpg.PostgresError as error:
             raise refused(error.sqlstate, error.message or "", constraint=error.constraint_name) from error
-        except (asyncpg.InterfaceError, OSError) as error:  # a TimeoutError is an OSError
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:  # a TimeoutError is an OSError
             raise DatabaseUnavailable from error
 
     async def _call(self, function: str, arguments: dict[str, Any]) -> Any:
