@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -64,6 +65,7 @@ class Deliveries:
         self._poll_seconds = poll_seconds
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._ended_claiming = asyncio.Event()
 
     async def run(self) -> None:
         """Claims and sends until `drain`; a database that is away is waited for."""
@@ -77,12 +79,15 @@ class Deliveries:
                 task.add_done_callback(self._ended)
             if len(claimed) < free or free <= 0:
                 await self._bell.wait(self._poll_seconds)
+        self._ended_claiming.set()
 
     async def drain(self, seconds: float) -> None:
         """Claims no more and lets the sends that run finish for ``seconds``; what is cut off then becomes unknown."""
         # A claim under way is not cut off: its sends would count as begun.
         self._stopping = True
         self._bell.ring()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ended_claiming.wait(), seconds)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:

@@ -1,6 +1,7 @@
 """The loop that claims due turns, keeps their leases alive and hands them to `answer`."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -52,12 +53,14 @@ class Turns:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._drained = asyncio.Event()
+        self._ended_claiming = asyncio.Event()
 
     async def run(self) -> None:
         """Claims and answers until `drain`; a database that is away is waited for."""
         keeping = asyncio.create_task(self._keep_leases())
         try:
             await self._claim()
+            self._ended_claiming.set()
             await self._drained.wait()
         finally:
             keeping.cancel()
@@ -67,6 +70,8 @@ class Turns:
         # A claim under way is not cut off: its turns would stay leased to nobody.
         self._stopping = True
         self._bell.ring()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ended_claiming.wait(), seconds)
         await reach("during_drain")
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
