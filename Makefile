@@ -4,7 +4,7 @@ UV     := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN    := .venv/bin
 NODE   := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: run test faults check format setup setup-dev lock clean help
+.PHONY: run test test-pooler faults campaign bench check format setup setup-dev lock clean help
 
 help:            ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -13,10 +13,19 @@ run: setup       ## start the service on http://localhost:8000
 	@$(BIN)/switchboard serve
 
 test: setup-dev  ## everything that proves it works
-	@$(BIN)/pytest -n 2 --dist loadgroup --ignore=tests/faults $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
-faults: setup-dev ## kill, freeze and cut off everything, and count what is lost (5 minutes, on a quiet machine)
+test-pooler: setup-dev ## the same with PgBouncer in transaction mode before the database
+	@$(BIN)/pytest -n 2 --dist loadgroup --pooler $(ARGS)
+
+faults: setup-dev ## of these, only those that kill, freeze and cut off everything, and count what is lost
 	@$(BIN)/pytest -n 2 --dist loadgroup tests/faults $(ARGS)
+
+campaign: setup-dev ## 10,000 messages at every kill point, about an hour; goes on where it was stopped
+	@$(BIN)/python tests/faults/campaign.py --fields 2 --resume campaign --publish docs/reliability.md $(ARGS)
+
+bench: setup-dev  ## measure, against what the same work costs without us: make bench ARGS="P1 P3" (quiet machine)
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 check: setup-dev ## style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -7,12 +7,26 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from stands import supabase as stand
+from stands.app import logs_put_back
 from stands.clusters import Cluster, majors
+from stands.pooler import POOLED, by_pooler, standing_in_front
 from stands.supabase import Supabase, SupabaseServer
 from switchboard.database import Database
 from switchboard.database.migrations import migrate
 from switchboard.database.postgres import Postgres, open_postgres
 from switchboard.database.postgrest import Postgrest, open_postgrest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--pooler`: all of it once more, behind PgBouncer."""
+    parser.addoption("--pooler", action="store_true", help="put PgBouncer in front of the database")
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[None]:
+    """A command or a service that a test runs in this process configures the log; the next test gets it as it was."""
+    with logs_put_back():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +45,13 @@ def template(cluster: Cluster) -> str:
     async def make() -> str:
         name = await cluster.create_database()
         await migrate(cluster.dsn(name))
+        # Who comes by a pooler; roles belong to the server, and the migrations make service_role.
+        for line in (
+            f"create role {POOLED} login in role service_role",
+            f"alter role {POOLED} set role to service_role",
+            f"alter role {POOLED} set statement_timeout to '9s'",
+        ):
+            await cluster.execute(line)
         return name
 
     # A loop of its own that is not made the current one: pytest-asyncio looks after that.
@@ -38,8 +59,23 @@ def template(cluster: Cluster) -> str:
         return runner.run(make())
 
 
+@pytest.fixture(scope="session")
+def way_in(
+    request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """With --pooler the service comes through PgBouncer in transaction mode; what tests look at themselves does not."""
+    if not request.config.getoption("--pooler"):
+        yield
+        return
+    folder = tmp_path_factory.mktemp("pooler")
+    for each in (folder, *folder.parents[:2]):
+        each.chmod(0o755)
+    with standing_in_front(cluster, folder):
+        yield
+
+
 @pytest.fixture
-async def database_url(cluster: Cluster, template: str) -> AsyncIterator[str]:
+async def database_url(cluster: Cluster, template: str, way_in: None) -> AsyncIterator[str]:
     """A migrated database for this test alone, as its superuser."""
     name = await cluster.create_database(template)
     yield cluster.dsn(name)
@@ -49,7 +85,8 @@ async def database_url(cluster: Cluster, template: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def postgres(database_url: str) -> AsyncIterator[Postgres]:
     """The direct transport, open on this test's database."""
-    database = await open_postgres(database_url, pool_size=8, timeout=5)
+    address, pooled = by_pooler(database_url)
+    database = await open_postgres(address, pool_size=8, timeout=5, behind_pooler=pooled)
     yield database
     await database.close()
 

@@ -6,12 +6,16 @@ import asyncio
 class Bell:
     """Rung by those who changed something, waited for by the one loop that acts on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: "Bell | None" = None) -> None:
+        """``also`` is rung whenever this one is."""
         self._event = asyncio.Event()
+        self._also = also
 
     def ring(self) -> None:
         """Wakes the one who waits, or the next who will."""
         self._event.set()
+        if self._also is not None:
+            self._also.ring()
 
     def ring_in(self, seconds: float) -> None:
         """Rings after ``seconds``."""

@@ -5,16 +5,23 @@ import json
 import signal
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
+import structlog
 import typer
 
-from switchboard import clock
+from switchboard import clock, failpoints
+from switchboard.ai_commands import app as ai
 from switchboard.auth import local_secret, make_api_key, make_token
+from switchboard.channels import commands as channels
 from switchboard.errors import Misconfigured, SwitchboardError
+from switchboard.knowledge_commands import app as knowledge
 from switchboard.logs import configure
 from switchboard.settings import Settings, load
+from switchboard.tables import show
+from switchboard.upkeep_commands import app as upkeep
 
 app = typer.Typer(
     help="Answers a business's customers with AI, keeps every conversation, and lets people step in.",
@@ -22,6 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(channels.app, name="channels")
+app.add_typer(knowledge)
+app.add_typer(ai)
+app.add_typer(upkeep)
 Role = Literal["admin", "owner", "support", "viewer"]
 _HERE: dict[str, Any] = {"subject": "cli", "admin": True, "roles": {}}
 
@@ -89,14 +100,20 @@ def token(
 
 
 @app.command()
-def doctor() -> None:
-    """Look at the settings, the database and the model, and say what is wrong; exits with 1 if anything is."""
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program instead.")] = False) -> None:
+    """Look at everything the service is made of and leans on, with a tiny real call to each model.
+
+    Exits with 1 if something is wrong, with 2 if something could not be looked at.
+    """
     settings = load()
     configure("error", settings.log_format)
-    from switchboard.doctor import examine
+    from switchboard.doctor.examine import examine
 
-    sound = asyncio.run(examine(settings, typer.echo))
-    raise typer.Exit(0 if sound else 1)
+    lines = [asdict(line) for line in asyncio.run(examine(settings))]
+    columns = {"name": "Part", "state": "State", "milliseconds": "ms", "detail": "What was found"}
+    show(lines, columns, name="checks", as_json=as_json)
+    states = {line["state"] for line in lines}
+    raise typer.Exit(2 if "unknown" in states else 1 if "wrong" in states else 0)
 
 
 @app.command()
@@ -124,6 +141,7 @@ async def _work(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_switchboard(settings):
+        structlog.get_logger().info("working", replies_at_once=settings.reply_concurrency)
         await stop.wait()
 
 
@@ -131,6 +149,7 @@ async def _migrate(settings: Settings) -> None:
     from switchboard.database.embedded import open_embedded
     from switchboard.database.migrations import migrate as apply
 
+    failpoints.arm(settings.fail)
     async with AsyncExitStack() as stack:
         dsn = settings.database_url.get_secret_value() if settings.database_url else None
         if settings.transport == "embedded":
@@ -157,7 +176,7 @@ async def _token(settings: Settings, role: Role, workspace: int | None, ttl: tim
 
 
 async def _api_key(settings: Settings, role: Role, workspace: int | None, ttl: timedelta, name: str) -> str:
-    from switchboard.wiring import open_databases
+    from switchboard.databases import open_databases
 
     key, prefix, key_hash = make_api_key()
     if role != "admin" and workspace is None:
@@ -178,7 +197,7 @@ async def _api_key(settings: Settings, role: Role, workspace: int | None, ttl: t
 
 
 async def _first_workspace(settings: Settings) -> int:
-    from switchboard.wiring import open_databases
+    from switchboard.databases import open_databases
 
     async with AsyncExitStack() as stack:
         database, _ = await open_databases(settings, stack)

@@ -9,11 +9,14 @@
     ├── Conflict                     409 conflict             somebody else was first
     │   └── StillRunning             409 still_running        the same Idempotency-Key is being worked on
     ├── TooLarge                     413 too_large
+    ├── RateLimited                  429 rate_limited         too much at once: says when to come back
     ├── Invalid                      422 invalid              understood, and wrong: says which field
     ├── Unavailable                  503 unavailable          a part is away for now
-    │   ├── DatabaseUnavailable      503 database_unavailable
+    │   ├── DatabaseUnavailable      503 database_unavailable whether it was done may be unknown
+    │   │   └── DatabaseUnreachable  503 database_unavailable nothing was asked of it
     │   └── DatabaseTooSlow          503 database_too_slow    a statement ran into its time limit
     ├── Misconfigured                500 misconfigured        a setting is missing or half set
+    ├── FetchRefused                 502 fetch_refused        a file from elsewhere that is not to be had, or not taken
     ├── ProviderError                502 provider_error
     │   ├── ProviderBusy             503 provider_busy        try again, or elsewhere
     │   ├── ProviderRefused          502 provider_refused     this prompt will not be answered
@@ -29,8 +32,9 @@
 The docstring of a class is its default message. Errors of drivers and SDKs are turned into these once, at the border.
 """
 
+import re
 from collections.abc import Sequence
-from typing import ClassVar, TypedDict
+from typing import ClassVar, Literal, Self, TypedDict
 
 
 class FieldError(TypedDict):
@@ -104,6 +108,12 @@ class TooLarge(SwitchboardError):
     status, code = 413, "too_large"
 
 
+class RateLimited(SwitchboardError):
+    """Too many requests: wait for the seconds in `Retry-After`."""
+
+    status, code = 429, "rate_limited"
+
+
 class Invalid(SwitchboardError):
     """The request is understood, but a value in it is wrong."""
 
@@ -122,6 +132,10 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
 
+class DatabaseUnreachable(DatabaseUnavailable):
+    """The database cannot be reached: try again shortly."""
+
+
 class DatabaseTooSlow(Unavailable):
     """The database took too long over this: ask for less, or try again."""
 
@@ -134,28 +148,59 @@ class Misconfigured(SwitchboardError):
     code = "misconfigured"
 
 
+class FetchRefused(SwitchboardError):
+    """The file is not to be had, or not taken."""
+
+    status, code = 502, "fetch_refused"
+
+
+Fault = Literal[
+    "limit", "server", "timeout", "unreachable", "broken", "prompt", "filter", "key", "credit", "model", "internal"
+]
+"""What was wrong with a call to a model: its rate limit, the server, no answer in time, no connection, an answer that
+makes no sense, our prompt, its contents, our key, its credit, the model we named, or we ourselves."""
+
+
 class ProviderError(SwitchboardError):
     """The model provider failed."""
 
     status, code = 502, "provider_error"
+    usually: ClassVar[Fault] = "internal"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        fault: Fault | None = None,
+        retry_after: float | None = None,
+        turned_away: bool = False,
+    ) -> None:
+        """``turned_away``: the provider did no work for this call, so it cost nothing."""
+        self.fault: Fault = fault or self.usually
+        self.turned_away = turned_away
+        super().__init__(message, retry_after=retry_after)
+
+    def anew(self, retry_after: float | None = None) -> Self:
+        """The same for another caller, without the frames of the first; that one waits ``retry_after`` seconds."""
+        return type(self)(self.message, fault=self.fault, retry_after=retry_after, turned_away=True)
 
 
 class ProviderBusy(ProviderError):
     """The model provider is busy or away: worth another try, here or elsewhere."""
 
-    status, code = 503, "provider_busy"
+    status, code, usually = 503, "provider_busy", "server"
 
 
 class ProviderRefused(ProviderError):
     """The model provider will not answer this prompt."""
 
-    code = "provider_refused"
+    code, usually = "provider_refused", "prompt"
 
 
 class ProviderMisconfigured(ProviderError):
     """The model provider rejects our settings: check its key, model and base URL."""
 
-    status, code = 500, "provider_misconfigured"
+    status, code, usually = 500, "provider_misconfigured", "model"
 
 
 class DeliveryError(SwitchboardError):
@@ -226,6 +271,15 @@ _BY_CLASS: dict[str, tuple[type[SwitchboardError], str]] = {
 }
 
 
+_FIELD = re.compile(r"([a-z][a-z0-9_.]{0,60}): (.+)", re.DOTALL)
+
+
+def _named(state: str, message: str) -> list[FieldError]:
+    """The field that a function of ours refuses: its message begins with the name and a colon."""
+    named = _FIELD.fullmatch(message) if state == "PT422" else None
+    return [{"field": named[1], "message": named[2]}] if named else []
+
+
 def from_sqlstate(state: str, message: str, *, constraint: str | None = None) -> SwitchboardError:
     """The one table from a SQLSTATE to an error, for both transports.
 
@@ -233,7 +287,7 @@ def from_sqlstate(state: str, message: str, *, constraint: str | None = None) ->
     ``PTnnn`` errors, which our own functions wrote, reaches the caller; the database's own words stay in the log.
     """
     if state in _BY_STATUS:
-        return _BY_STATUS[state](message)
+        return _BY_STATUS[state](message, errors=_named(state, message))
     if constraint in _BY_CONSTRAINT:
         kind, text = _BY_CONSTRAINT[constraint]
         return kind(text)

@@ -1,8 +1,8 @@
 """Named places on the path of a message at which a test can make the process fail.
 
 `FAIL="after_inbox_commit:kill9@3,before_send_claim:sleep5"`: the action happens the n-th time the place is reached, the
-first time without `@n`. Actions: ``kill9``, ``term``, ``stop`` (SIGSTOP), ``sleep<seconds>``, ``error``. Unset, a place
-costs one look at an empty dict.
+first time without `@n`. Actions: ``kill9``, ``term``, ``stop`` (SIGSTOP), ``sleep<seconds>``, ``block<seconds>`` (which
+stops the whole event loop), ``error``. Unset, a place costs one look at an empty dict.
 
 The places, in the order a message passes them:
 after_body_read, before_inbox_commit, after_inbox_commit, before_sort, before_turn_claim, after_turn_claim,
@@ -12,7 +12,9 @@ after_mark_delivered, during_drain, during_migration.
 
 import asyncio
 import os
+import re
 import signal
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +39,7 @@ PLACES: Final = (
     "during_migration",
 )
 _SIGNALS: Final = {"kill9": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
+_PAUSE: Final = re.compile(r"(sleep|block)(\d+(?:\.\d+)?)")
 
 
 @dataclass(slots=True)
@@ -55,7 +58,7 @@ def arm(specification: str | None) -> None:
     for part in filter(None, (specification or "").split(",")):
         place, _, rest = part.strip().partition(":")
         action, _, count = rest.partition("@")
-        known = action in _SIGNALS or action == "error" or action.removeprefix("sleep").replace(".", "", 1).isdigit()
+        known = action in _SIGNALS or action == "error" or _PAUSE.fullmatch(action)
         if place not in PLACES or not known or not (count or "1").isdigit():
             raise Misconfigured(f"FAIL: {part!r} is not place:action@n; the places are {', '.join(PLACES)}")
         _armed[place] = _Failure(action, int(count or "1"))
@@ -75,5 +78,9 @@ async def _fail(place: str, failure: _Failure) -> None:
         os.kill(os.getpid(), _SIGNALS[failure.action])
     elif failure.action == "error":
         raise SwitchboardError(f"Failpoint {place}.")
-    else:
-        await asyncio.sleep(float(failure.action.removeprefix("sleep")))
+    elif pause := _PAUSE.fullmatch(failure.action):
+        how, seconds = pause[1], float(pause[2])
+        if how == "block":
+            time.sleep(seconds)  # noqa: ASYNC251 - a loop that hangs is what it is for
+        else:
+            await asyncio.sleep(seconds)

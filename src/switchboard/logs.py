@@ -4,8 +4,10 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, cast
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -30,12 +32,12 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         [_make_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
         if as_text
         # JSON escapes line ends and control characters, so that hostile text cannot forge a line.
-        else [structlog.processors.JSONRenderer()]
+        else [structlog.processors.JSONRenderer(_as_json)]
     )
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_to_standard_error,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -52,6 +54,24 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         theirs.handlers.clear()
         theirs.propagate = True
         theirs.setLevel(least)
+
+
+class _Lines(structlog.PrintLogger):
+    """Lines on a stream. One that nobody takes, or for which the disk has no room, is lost: the work goes on."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):  # a closed stream raises the latter
+            super().msg(message)
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+def _to_standard_error(*_: object) -> _Lines:
+    return _Lines(sys.stderr)
+
+
+def _as_json(event: EventDict, **_: Any) -> str:
+    return orjson.dumps(event, default=repr).decode()
 
 
 def _tell_errors(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

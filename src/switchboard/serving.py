@@ -2,6 +2,7 @@
 
 import socket
 from datetime import timedelta
+from typing import Any
 
 import typer
 import uvicorn
@@ -12,6 +13,16 @@ from switchboard.settings import Settings
 from switchboard.web import create_app
 
 WELCOME_TOKEN = timedelta(hours=12)
+UNREAD_SECONDS = 30
+"""How long a client may leave what was sent to it unread before it is cut off."""
+WEBSOCKETS: dict[str, Any] = {
+    "ws": "websockets-sansio",
+    # Clients send a token and little else. Compression would cost 60 KB for each socket.
+    "ws_max_size": 16_384,
+    "ws_per_message_deflate": False,
+    "ws_ping_interval": 20.0,
+    "ws_ping_timeout": 20.0,
+}
 
 
 def run(settings: Settings) -> None:
@@ -26,6 +37,7 @@ def run(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        **WEBSOCKETS,
         # What is left of the time to stop belongs to the replies that are being made.
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds * 0.25)),
     )
@@ -44,15 +56,39 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                cut_off_unread(listening)
         if self.started:
             for line in _welcome(self._settings, self._port()):
                 typer.echo(line)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # First: uvicorn would wait for the streams to end by themselves.
+        await end_streams(self.config.app)
+        await super().shutdown(sockets)
 
     def _port(self) -> int:
         for server in self.servers:
             for listening in server.sockets:
                 return int(listening.getsockname()[1])
         return self._settings.port
+
+
+def cut_off_unread(listening: socket.socket) -> None:
+    """Whoever reads nothing for `UNREAD_SECONDS` loses the connection; a client that is not there cannot tell us so.
+
+    Linux hands the option of the listening socket on to those it accepts (tcp(7), TCP_USER_TIMEOUT).
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
+
+
+async def end_streams(app: Any) -> None:
+    """Ends the live streams of a `switchboard.web.create_app`, if it has begun."""
+    state = getattr(app, "state", None)  # a test may serve another application
+    if end := getattr(state, "end_streams", None):
+        await end()
 
 
 def _welcome(settings: Settings, port: int) -> list[str]:

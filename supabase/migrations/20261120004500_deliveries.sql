@@ -9,6 +9,7 @@ create table deliveries (
   message_id bigint not null,
   part smallint not null,
   text text not null,
+  attachment_id bigint,
   marker text not null default gen_random_uuid()::text,
   epoch bigint,
   state text not null default 'ready' check (state in ('ready', 'sending', 'sent', 'unknown', 'failed', 'cancelled')),
@@ -25,19 +26,37 @@ create table deliveries (
   foreign key (workspace_id, message_id) references messages (workspace_id, id) on delete cascade
 ) with (fillfactor = 80);
 create index deliveries_open on deliveries (workspace_id, conversation_id, id) where state in ('ready', 'sending');
+create index deliveries_unsettled on deliveries (workspace_id, conversation_id) where state in ('sending', 'unknown');
 create index deliveries_external on deliveries (workspace_id, external_id) where external_id is not null;
 comment on table deliveries is
   'Sends, one for each part of a message; epoch null = written by a person and not fenced; unknown is never sent again.';
 
+create function find_echoed(e read_inbound_row) returns setof deliveries
+language plpgsql stable security invoker set search_path = public as $$
+begin
+  return query select d.* from deliveries d
+  where d.workspace_id = e.workspace_id and (d.marker = e.data ->> 'metadata' or d.external_id = e.external_id);
+  if found or e.platform <> 'instagram' then
+    return;
+  end if;
+  -- Instagram gives no mark back, and an echo may be faster than the answer to its send: until that has come, what was
+  -- said last to the same customer in the same words is ours, and no person has taken over.
+  return query select d.* from deliveries d
+  join conversations c on c.workspace_id = d.workspace_id and c.id = d.conversation_id
+  join customers p on p.workspace_id = c.workspace_id and p.id = c.customer_id
+  where d.workspace_id = e.workspace_id and p.channel_id = e.channel_id and p.external_id = e.customer
+    and d.state in ('sending', 'unknown') and d.external_id is null and d.created_at > now() - interval '1 hour'
+    and case when d.attachment_id is null then btrim(d.text) = btrim(e.text)
+      else e.text = '' and e.data ? 'attachments' end
+  order by d.id limit 1;
+end $$;
+comment on function find_echoed is 'Which of our own sends an echo repeats: by our mark, the channel''s id, or on Instagram its words.';
+
 create function is_own_echo(e read_inbound_row) returns boolean
 language sql stable security invoker set search_path = public as $$
-  select exists (
-    select from deliveries d
-    where d.workspace_id = e.workspace_id
-      and (d.marker = e.data ->> 'metadata' or d.external_id = e.external_id)
-  )
+  select exists (select from find_echoed(e))
 $$;
-comment on function is_own_echo is 'Whether an echo repeats one of our own sends, known by our mark or the channel''s id.';
+comment on function is_own_echo is 'Whether an echo repeats one of our own sends.';
 
 create function queue_deliveries(
   workspace_id bigint, conversation_id bigint, message_id bigint, parts text[], epoch bigint
@@ -126,7 +145,12 @@ begin
   select (select jsonb_agg(to_jsonb(r)) from refused r), jsonb_agg(jsonb_build_object(
     'workspace_id', d.workspace_id, 'id', d.id, 'conversation_id', d.conversation_id, 'message_id', d.message_id,
     'text', d.text, 'marker', d.marker, 'attempts', d.attempts, 'automated', d.epoch is not null,
-    'platform', ch.platform, 'account', ch.account, 'recipient', p.external_id, 'last_customer_at', c.last_customer_at
+    'platform', ch.platform, 'account', ch.account, 'recipient', p.external_id, 'last_customer_at', c.last_customer_at,
+    'file', (
+      select jsonb_build_object(
+        'id', a.id, 'name', a.name, 'kind', a.kind, 'content_type', a.content_type, 'storage_key', a.storage_key
+      ) from attachments a where a.workspace_id = d.workspace_id and a.id = d.attachment_id
+    )
   ) order by d.id) into kept_back, claimed
   from taken d
   join conversations c on c.workspace_id = d.workspace_id and c.id = d.conversation_id

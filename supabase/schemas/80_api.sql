@@ -1,5 +1,55 @@
 -- Conversations that programs hold for their users, first-time set-up, and repeated requests.
 
+create function require_agent(workspace_id bigint, agent_id bigint) returns void
+language plpgsql stable security invoker set search_path = public as $$
+begin
+  if require_agent.agent_id is not null and not exists (
+    select from agents a
+    where a.id = require_agent.agent_id and (a.workspace_id = require_agent.workspace_id or a.is_public)
+      and a.archived_at is null
+  ) then
+    raise exception using errcode = 'PT422', message = 'agent: there is none of this id that answers new conversations here.';
+  end if;
+end $$;
+comment on function require_agent is 'Refuses with PT422 an agent that is neither the workspace''s nor public, or is archived.';
+
+create function program_channel(workspace_id bigint, platform text) returns bigint
+language plpgsql volatile security invoker set search_path = public as $$
+declare
+  mine constant text := 'workspace:' || program_channel.workspace_id;
+  found bigint;
+begin
+  -- Looked at first: connecting writes the row, on which everybody who asks would wait for everybody else.
+  select ch.id into found from channels ch
+  where ch.platform = program_channel.platform and ch.account = mine and ch.workspace_id = program_channel.workspace_id;
+  return coalesce(found, (
+    connect_channel(program_channel.workspace_id, program_channel.platform, mine) ->> 'id'
+  )::bigint);
+end $$;
+comment on function program_channel is 'The channel on which a workspace''s programs speak under this platform name.';
+
+create function open_explicitly(
+  workspace_id bigint, channel_id bigint, customer_id bigint, agent_id bigint, title text default null
+) returns conversations
+language plpgsql volatile security invoker set search_path = public as $$
+declare
+  made conversations;
+begin
+  insert into conversations (workspace_id, channel_id, customer_id, agent_id, title, handler, explicit)
+  select w.id, open_explicitly.channel_id, open_explicitly.customer_id,
+    coalesce(
+      open_explicitly.agent_id,
+      (select ch.agent_id from channels ch where ch.workspace_id = w.id and ch.id = open_explicitly.channel_id),
+      (select a.id from agents a where a.workspace_id = w.id and a.is_default)
+    ),
+    open_explicitly.title, starting_handler(w, null), true
+  from workspaces w where w.id = open_explicitly.workspace_id returning * into made;
+  insert into turns (workspace_id, conversation_id) values (made.workspace_id, made.id);
+  perform write_event(made.workspace_id, made.id, null, 'conversation.opened', '{}');
+  return made;
+end $$;
+comment on function open_explicitly is 'A new conversation for a customer whom a program, not a channel, speaks for.';
+
 create function open_conversation(
   caller jsonb, workspace_id bigint, platform text, user_id text, title text default null, agent_id bigint default null
 ) returns jsonb
@@ -16,30 +66,24 @@ begin
   if open_conversation.platform in ('messenger', 'instagram', 'telegram') then
     raise exception using errcode = 'PT422', message = 'Conversations on this platform are opened by the customer.';
   end if;
-  if open_conversation.agent_id is not null and not exists (
-    select from agents a where a.workspace_id = open_conversation.workspace_id and a.id = open_conversation.agent_id
-  ) then
-    raise exception using errcode = 'PT422', message = 'There is no such agent in the workspace.';
-  end if;
-  channel := (connect_channel(
-    open_conversation.workspace_id, open_conversation.platform, 'workspace:' || open_conversation.workspace_id
-  ) ->> 'id')::bigint;
+  perform require_agent(open_conversation.workspace_id, open_conversation.agent_id);
   insert into customers (workspace_id, channel_id, external_id)
-  values (open_conversation.workspace_id, channel, open_conversation.user_id)
-  on conflict on constraint customers_external_key do update set last_seen_at = now() returning id into customer;
-  insert into conversations (workspace_id, channel_id, customer_id, agent_id, title, handler, explicit)
-  select w.id, channel, customer,
-    coalesce(open_conversation.agent_id, (select a.id from agents a where a.workspace_id = w.id and a.is_default)),
-    open_conversation.title, w.default_handler, true
-  from workspaces w where w.id = open_conversation.workspace_id returning * into made;
-  insert into turns (workspace_id, conversation_id) values (made.workspace_id, made.id);
-  perform write_event(made.workspace_id, made.id, null, 'conversation.opened', '{}');
+  values (
+    open_conversation.workspace_id, program_channel(open_conversation.workspace_id, open_conversation.platform),
+    open_conversation.user_id
+  )
+  on conflict on constraint customers_external_key do update set last_seen_at = now()
+  returning id, channel_id into customer, channel;
+  made := open_explicitly(
+    open_conversation.workspace_id, channel, customer, open_conversation.agent_id, open_conversation.title
+  );
   return get_conversation(caller, made.id);
 end $$;
 comment on function open_conversation is 'Opens a conversation for a program''s user; each call opens another.';
 
-create function add_user_message(caller jsonb, conversation_id bigint, content text, metadata jsonb default '{}')
-returns jsonb
+create function add_user_message(
+  caller jsonb, conversation_id bigint, content text, metadata jsonb default '{}', external_id text default null
+) returns jsonb
 language plpgsql volatile security invoker set search_path = public as $$
 declare
   c conversations := require_conversation(caller, add_user_message.conversation_id, 'support');
@@ -48,27 +92,53 @@ begin
   if not c.explicit then
     raise exception using errcode = 'PT422', message = 'Only the customer writes here, on their channel.';
   end if;
+  select m.id into made from messages m
+  where m.workspace_id = c.workspace_id and m.conversation_id = c.id and m.external_id = add_user_message.external_id;
+  if made is not null then
+    if not exists (select from messages m where m.workspace_id = c.workspace_id and m.id = made
+      and m.content = add_user_message.content)
+    then
+      raise exception using errcode = 'PT422', message = 'client_nonce: it was used with another text; a new message needs a new one.';
+    end if;
+    return user_message(c, made) || '{"repeated": true}';
+  end if;
   if c.lifecycle not in ('open', 'resolved') then
     raise exception using errcode = 'PT409', message = 'The conversation is closed: reopen it first.';
   end if;
   update conversations x
   set last_seq = x.last_seq + 1, last_message_at = now(), last_customer_at = now(), updated_at = now(), lifecycle = 'open'
   where x.workspace_id = c.workspace_id and x.id = c.id returning * into c;
-  insert into messages (workspace_id, conversation_id, seq, sender_type, content, metadata)
-  values (c.workspace_id, c.id, c.last_seq, 'user', add_user_message.content, add_user_message.metadata)
+  insert into messages (workspace_id, conversation_id, seq, sender_type, content, metadata, external_id)
+  values (
+    c.workspace_id, c.id, c.last_seq, 'user', add_user_message.content, add_user_message.metadata,
+    add_user_message.external_id
+  )
   returning id into made;
-  -- Whoever asked waits for the answer: no quiet time.
+  -- Whoever asked waits for the answer: no quiet time. Where it is closed they are told so, whoever has the conversation.
   update turns t set seq_in = c.last_seq,
-    due_at = case when c.handler = 'ai' then clock_timestamp() end,
-    waiting_since = case when c.handler = 'ai' then coalesce(t.waiting_since, clock_timestamp()) end
+    due_at = case when c.handler = 'ai' or w.closed then clock_timestamp() end,
+    waiting_since = case when c.handler = 'ai' or w.closed then coalesce(t.waiting_since, clock_timestamp()) end,
+    watch_at = coalesce(t.watch_at, clock_timestamp() + w.answer_within_seconds * interval '1 second')
+  from (
+    select x.answer_within_seconds, closed_since(x.business_hours, clock_timestamp()) is not null as closed
+    from workspaces x where x.id = c.workspace_id
+  ) w
   where t.workspace_id = c.workspace_id and t.conversation_id = c.id;
   perform write_event(c.workspace_id, c.id, made, 'message.received', jsonb_build_object('seq', c.last_seq));
-  return (
-    select to_jsonb(r) || jsonb_build_object('handler', c.handler) from message_rows r
-    where r.workspace_id = c.workspace_id and r.id = made
-  );
+  return user_message(c, made);
 end $$;
-comment on function add_user_message is 'What a program''s user says; the answer is due at once.';
+comment on function add_user_message is
+  'What a program''s user says; the answer is due at once. The same `external_id` again is the same message.';
+
+create function user_message(c conversations, message_id bigint) returns jsonb
+language sql stable security invoker set search_path = public as $$
+  select to_jsonb(r) || jsonb_build_object('handler', c.handler, 'customer', (
+    select p.external_id from customers p where p.workspace_id = c.workspace_id and p.id = c.customer_id
+  ))
+  from message_rows r
+  where r.workspace_id = c.workspace_id and r.id = user_message.message_id
+$$;
+comment on function user_message is 'A user message as its sender sees it, with who will answer, and whose it is.';
 
 create function find_reply(caller jsonb, conversation_id bigint, seq bigint) returns jsonb
 language sql stable security invoker set search_path = public as $$
@@ -76,10 +146,12 @@ language sql stable security invoker set search_path = public as $$
     'handler', c.handler,
     'waiting', t.due_at is not null and t.seq_done < find_reply.seq,
     'reply', (
-      select to_jsonb(r) from message_rows r
+      select to_jsonb(r) || jsonb_build_object('outcome', a.outcome) from message_rows r
       join replies a on a.workspace_id = r.workspace_id and a.message_id = r.id
       where a.workspace_id = c.workspace_id and a.conversation_id = c.id and a.answered_seq >= find_reply.seq
-        and a.outcome in ('answered', 'handed_over')
+        -- A reply out of turn (store_exchange) is one to its own message alone, while earlier ones still wait.
+        and (a.answered_seq = find_reply.seq or t.seq_done >= find_reply.seq)
+        and a.outcome in ('answered', 'handed_over', 'out_of_hours')
       order by a.answered_seq limit 1
     )
   )
@@ -92,6 +164,7 @@ create function ensure_workspace(name text, agent_name text, system_prompt text)
 language plpgsql volatile security invoker set search_path = public as $$
 declare
   w workspaces;
+  agent bigint;
   created boolean := false;
 begin
   select * into w from workspaces order by id limit 1;
@@ -103,7 +176,9 @@ begin
     else
       created := true;
       insert into agents (workspace_id, name, system_prompt, is_default)
-      values (w.id, ensure_workspace.agent_name, ensure_workspace.system_prompt, true);
+      values (w.id, ensure_workspace.agent_name, ensure_workspace.system_prompt, true) returning id into agent;
+      insert into agent_prompts (workspace_id, agent_id, version, system_prompt, created_by)
+      values (w.id, agent, 1, ensure_workspace.system_prompt, 'switchboard');
     end if;
   end if;
   return jsonb_build_object('id', w.id, 'name', w.name, 'created', created);

@@ -5,6 +5,7 @@ language plpgsql volatile security invoker set search_path = public as $$
 declare
   bodies bigint;
   keys bigint;
+  questions bigint;
 begin
   -- By id: the oldest come first, and no index on the time has to be kept for every webhook.
   delete from inbox i where i.id in (
@@ -16,19 +17,27 @@ begin
     select x.caller, x.key from idempotency_keys x where x.created_at < now() - interval '24 hours' limit max_rows
   );
   get diagnostics keys = row_count;
-  return jsonb_build_object('inbox', bodies, 'idempotency_keys', keys);
+  delete from knowledge_questions q where (q.workspace_id, q.id) in (
+    select x.workspace_id, x.id from (select y.* from knowledge_questions y order by y.workspace_id, y.id limit max_rows) x
+    where x.asked_at < now() - interval '180 days'
+  );
+  get diagnostics questions = row_count;
+  return jsonb_build_object('inbox', bodies, 'idempotency_keys', keys, 'knowledge_questions', questions);
 end $$;
-comment on function purge_expired is 'Deletes, up to `max_rows` of each, raw webhook bodies past their days and answers past 24 hours.';
+comment on function purge_expired is 'Deletes, up to `max_rows` of each, raw webhook bodies past their days, answers past 24 hours, and
+questions that found nothing past 180 days.';
 
 do $$
 declare
   t text;
   mine constant text[] := array[
-    'members', 'agents', 'channels', 'audit', 'customers', 'conversations', 'messages', 'turns', 'inbox', 'replies',
-    'deliveries', 'knowledge_documents', 'knowledge_chunks', 'events', 'usage', 'api_keys'
+    'members', 'agents', 'agent_prompts', 'channels', 'audit', 'customers', 'conversations', 'messages', 'turns', 'inbox', 'replies',
+    'deliveries', 'attachments', 'knowledge_documents', 'knowledge_sources', 'knowledge_chunks', 'knowledge_questions',
+    'ratings', 'flags', 'corrections', 'events', 'usage', 'usage_tail', 'usage_days', 'usage_times', 'usage_customers', 'activity_days', 'api_keys',
+    'prompts', 'provider_keys'
   ];
 begin
-  foreach t in array mine || array['workspaces', 'idempotency_keys'] loop
+  foreach t in array mine || array['workspaces', 'idempotency_keys', 'upkeep', 'health_checks', 'models'] loop
     execute format('alter table public.%I enable row level security', t);
     execute format('alter table public.%I force row level security', t);
     execute format('revoke all on public.%I from public, anon, authenticated', t);
@@ -54,4 +63,10 @@ grant select on workspaces to authenticated;
 -- Nobody reads the hashes of keys; requests under an Idempotency-Key belong to no workspace.
 revoke select on api_keys from authenticated;
 grant select (id, workspace_id, name, prefix, role, expires_at, revoked_at, created_at) on api_keys to authenticated;
+revoke select on provider_keys from authenticated;
+grant select (workspace_id, provider, created_at) on provider_keys to authenticated;
 create policy nobody on idempotency_keys for select to authenticated using (false);
+-- Nor do the installation's own affairs.
+create policy nobody on upkeep for select to authenticated using (false);
+create policy nobody on health_checks for select to authenticated using (false);
+create policy nobody on models for select to authenticated using (false);

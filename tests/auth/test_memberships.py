@@ -42,7 +42,7 @@ async def test_revocation_acts_within_thirty_seconds(route, postgres, open_auth,
     auth = open_auth(route, supabase_url=supabase.url)
     await auth.identify(f"Bearer {supabase.token()}")
     await postgres.delete("members", where={"workspace_id": shop, "user_id": ANN})
-    clock.forward(seconds=29)
+    clock.forward(seconds=19)
     assert (await auth.identify(f"Bearer {supabase.token()}")).roles == {shop: "support"}
     assert len(route.calls) == 1
     clock.forward(seconds=1)
@@ -70,7 +70,7 @@ async def test_without_a_database_nobody_gets_in_on_old_roles(route, postgres, a
     auth = open_auth(route, supabase_url=supabase.url)
     await auth.identify(f"Bearer {supabase.token()}")
     route.database = away
-    clock.forward(seconds=29)
+    clock.forward(seconds=19)
     assert (await auth.identify(f"Bearer {supabase.token()}")).roles == {shop: "support"}
     clock.forward(seconds=1)
     with pytest.raises(DatabaseUnavailable):

@@ -35,7 +35,7 @@ from stands.graph import (
     truncated,
     webhook,
 )
-from switchboard.channels import Outbound, Sent
+from switchboard.channels import File, Outbound, Sent
 from switchboard.channels.messenger import Messenger
 from switchboard.errors import (
     ChannelBroken,
@@ -106,6 +106,17 @@ async def test_an_app_secret_proves_the_call(http: aiohttp.ClientSession, graph:
     await messenger(http, graph.url, app_secret=SECRET).send(REPLY)
     proof = hmac.new(SECRET.encode(), TOKEN.encode(), hashlib.sha256).hexdigest()
     assert graph.calls[0].query == {"appsecret_proof": proof}
+
+
+async def test_a_file_is_sent_along(http: aiohttp.ClientSession, graph: GraphStand) -> None:
+    file = File("menu.png", "image/png", "image", b"\x89PNG")
+    assert await messenger(http, graph.url).send(Outbound(PAGE, PSID, "", "reply:7:1", file=file)) == Sent("m_1")
+    assert graph.files == [("menu.png", "image/png", b"\x89PNG")]
+    assert graph.calls[0].json == {
+        "recipient": {"id": PSID},
+        "messaging_type": "RESPONSE",
+        "message": {"attachment": {"type": "image", "payload": {"is_reusable": False}}, "metadata": "reply:7:1"},
+    }
 
 
 VERDICTS: list[tuple[Answer, type[DeliveryError]]] = [

@@ -118,7 +118,7 @@ def _seconds_each(signatures: Signatures, headers: dict[str, str], rounds: int =
 
 
 def test_the_handshake_repeats_the_challenge() -> None:
-    assert handshake("wörd", mode="subscribe", token="wörd", challenge="1158201444") == "1158201444"
+    assert handshake(["wörd"], mode="subscribe", token="wörd", challenge="1158201444") == "1158201444"
 
 
 @pytest.mark.parametrize(
@@ -127,20 +127,20 @@ def test_the_handshake_repeats_the_challenge() -> None:
 )
 def test_a_handshake_with_another_token_is_refused(expected: str | None, token: str | None) -> None:
     with pytest.raises(SignatureInvalid):
-        handshake(expected, mode="subscribe", token=token, challenge="1")
+        handshake([expected or ""], mode="subscribe", token=token, challenge="1")
 
 
 @pytest.mark.parametrize("mode", [None, "", "unsubscribe", "SUBSCRIBE"])
 def test_a_handshake_of_another_mode_is_invalid(mode: str | None) -> None:
     with pytest.raises(Invalid) as caught:
-        handshake("word", mode=mode, token="word", challenge="1")
+        handshake(["word"], mode=mode, token="word", challenge="1")
     assert caught.value.errors[0]["field"] == "hub.mode"
 
 
 @pytest.mark.parametrize("challenge", [None, "", "<script>", "12 3", "-1", "1.5", "٣", "²", "1" * 65])
 def test_only_digits_are_repeated(challenge: str | None) -> None:
     with pytest.raises(Invalid) as caught:
-        handshake("word", mode="subscribe", token="word", challenge=challenge)
+        handshake(["word"], mode="subscribe", token="word", challenge=challenge)
     assert caught.value.errors[0]["field"] == "hub.challenge"
 
 

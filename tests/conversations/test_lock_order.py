@@ -33,6 +33,7 @@ class Scene:
         self.tenant = tenant
         self.customers = ["c1", "c2", "c3"]
         self.mids = 0
+        self.mended: set[str] = set()
 
     def mid(self) -> str:
         self.mids += 1
@@ -73,9 +74,10 @@ async def receive(sql: asyncpg.Connection, draw: random.Random, scene: Scene) ->
     ]
     for row in await sql.fetch("select marker from deliveries where state = 'sending' limit 1"):
         events.append({**events[0], "kind": "echo", "external_id": scene.mid(), "data": {"metadata": row["marker"]}})
-    entries = json.dumps([{"account": "page", "body": "", "events": events}])
-    await sql.execute("select accept_webhook('messenger', $1::text::jsonb)", entries)
-    await sql.execute("select sort_inbox()")
+    webhook = await sql.fetchval("insert into inbox (platform, body) values ('messenger', '{}') returning id")
+    part = {"platform": "messenger", "account": "page", "body": None, "events": events}
+    read = json.dumps([{"id": webhook, "parts": [part]}])
+    await sql.execute("select sort_inbox($1::text::jsonb)", read)
 
 
 async def handle(sql: asyncpg.Connection, draw: random.Random, scene: Scene) -> None:
@@ -90,6 +92,9 @@ async def handle(sql: asyncpg.Connection, draw: random.Random, scene: Scene) -> 
             "set_lifecycle($1::text::jsonb, $2, 'closed')",
             "set_lifecycle($1::text::jsonb, $2, 'open')",
             "mark_message($1::text::jsonb, $2, 'human')",
+            "set_statuses($1::text::jsonb, array(select id from conversations where id > $2 - 99), 'active')",
+            "set_statuses($1::text::jsonb, array(select id from conversations where id > $2 - 99), 'support_active')",
+            "set_statuses($1::text::jsonb, array[$2::bigint], 'resolved', true)",
         ]
     )
     await sql.execute(f"select {deed}", scene.caller(), message if "message" in deed else conversation)
@@ -111,6 +116,27 @@ async def answer(sql: asyncpg.Connection, draw: random.Random, scene: Scene) -> 
             await sql.execute("select release_turn($1, $2, $3, 0, $4::text::jsonb)", *keys, reply)
 
 
+async def leave(sql: asyncpg.Connection, draw: random.Random, scene: Scene) -> None:
+    """A worker that finds it closed, or the AI switched off; and the watchdog beside it."""
+    hours = json.dumps({"time_zone": "UTC", "weekly": {}, "holidays": {}})
+    await sql.execute("update workspaces set business_hours = $1::text::jsonb", hours if draw.random() < 0.5 else None)
+    for turn in json.loads(await sql.fetchval("select claim_turns(3, 5, 8)")):
+        keys = (turn["workspace_id"], turn["conversation_id"], turn["lease_no"], turn["epoch"], turn["seq_in"])
+        await sql.execute("select leave_turn($1, $2, $3, $4, $5, 'closed', array['closed'])", *keys)
+    # Only what nobody has at this moment: these two are the test's own doing.
+    free = "select id from {} order by id for update skip locked"
+    turns = free.format("turns").replace("id", "conversation_id")
+    await sql.execute(f"update turns set watch_at = now() where conversation_id in ({turns}) and watch_at is not null")
+    messages = free.format("messages")
+    await sql.execute(f"update messages set created_at = now() - interval '1 hour' where id in ({messages})")
+    patience = json.dumps({"answer_within_seconds": draw.randint(60, 900)})
+    owner = json.dumps(scene.tenant.caller("owner"))
+    await sql.execute(
+        "select set_ai_config($1::text::jsonb, $2, $3::text::jsonb)", owner, scene.tenant.workspace, patience
+    )
+    await sql.execute("select raise_waiting(10)")
+
+
 async def deliver(sql: asyncpg.Connection, draw: random.Random, scene: Scene) -> None:
     """A sender: claims sends, of which some fail and some are never heard of again."""
     for delivery in json.loads(await sql.fetchval("select claim_deliveries(3, 0.02)")):
@@ -121,6 +147,16 @@ async def deliver(sql: asyncpg.Connection, draw: random.Random, scene: Scene) ->
         elif luck < 0.8:
             state = draw.choice(["failed", "unknown", "ready"])
             await sql.execute("select mark_undelivered($1, $2, $3, $4, 'x', 0)", *keys, delivery["attempts"], state)
+
+
+async def keep_up(sql: asyncpg.Connection, draw: random.Random, scene: Scene) -> None:
+    """Upkeep: closes what is idle, however short, and mends what this test breaks, and nothing else."""
+    free = "select id from conversations order by id for update skip locked limit 1"
+    await sql.execute(f"update conversations set requires_human = not requires_human where id in ({free})")
+    found = json.loads(await sql.fetchval("select reconcile_conversations($1)", scene.tenant.workspace))
+    # `leave` moves the times of messages.
+    scene.mended |= found["mended"].keys() - {"requires_human", "last_message_at", "last_customer_at"}
+    await sql.execute("select close_idle($1, 0, 3)", scene.tenant.workspace)
 
 
 async def something_open(sql: asyncpg.Connection) -> tuple[int, int]:
@@ -157,13 +193,27 @@ def what_crossed(cluster: Cluster) -> str:
 async def test_nobody_is_chosen_as_a_victim(
     scene: Scene, sql: asyncpg.Connection, database_url: str, cluster: Cluster
 ) -> None:
-    deeds: list[Deed] = [receive, receive, handle, handle, handle, answer, answer, deliver, deliver, deliver]
+    deeds: list[Deed] = [
+        receive,
+        receive,
+        handle,
+        handle,
+        handle,
+        answer,
+        answer,
+        leave,
+        deliver,
+        deliver,
+        deliver,
+        keep_up,
+    ]
     enough = asyncio.Event()
     asyncio.get_running_loop().call_later(SECONDS, enough.set)
     errors = await asyncio.gather(
         *(work(database_url, deed, scene, enough, number) for number, deed in enumerate(deeds))
     )
     assert [error for each in errors for error in each] == [], what_crossed(cluster)
+    assert scene.mended == set()
     # All of it did happen, or nothing is proven.
     assert await sql.fetchval("select count(distinct outcome) from replies") >= 4
     assert await sql.fetchval("select count(distinct state) from deliveries") >= 3

@@ -127,6 +127,18 @@ async def test_what_nobody_knows_is_handed_over(client: httpx.AsyncClient) -> No
     assert (found["status"], found["requires_human"]) == ("support_active", True)
 
 
+async def test_in_closed_hours_the_reply_says_so_once(client: httpx.AsyncClient, sql: asyncpg.Connection) -> None:
+    closed = '{"time_zone": "UTC", "weekly": {}, "holidays": {}}'
+    await sql.execute("update workspaces set business_hours = $1::text::jsonb", closed)
+    opened = await open_one(client)
+    said = await say(client, opened["id"], "When are you open?")
+    assert (said["reply"]["sender_type"], said["handler"]) == ("system", "ai")
+    assert said["reply"]["content"].startswith("We are closed")
+    assert (await say(client, opened["id"], "Hello?", 202))["reply"] is None
+    found = (await client.get(f"/admin/conversations/{opened['id']}")).json()["conversation"]
+    assert (found["status"], found["requires_human"]) == ("active", True)
+
+
 async def test_where_nobody_may_speak(client: httpx.AsyncClient, sql: asyncpg.Connection) -> None:
     opened = await open_one(client)
     assert (await client.post(f"/admin/conversations/{opened['id']}/close")).status_code == 200

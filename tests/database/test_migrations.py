@@ -274,7 +274,7 @@ async def test_without_an_address_it_says_what_to_do() -> None:
     [
         ("postgresql://postgres@127.0.0.1:{port}/nowhere", Misconfigured, "no database of this name"),
         ("postgresql://nobody@127.0.0.1:{port}/postgres", Misconfigured, "user and password"),
-        ("postgresql://postgres:s3cret@127.0.0.1:1/postgres", DatabaseUnavailable, "does not answer"),
+        ("postgresql://postgres:s3cret@127.0.0.1:1/postgres", DatabaseUnavailable, "cannot be reached"),
         ("postgresql://postgres:s3cret@127.0.0.1:port/postgres", Misconfigured, "DATABASE_URL"),
         ("mysql://root:s3cret@127.0.0.1/x", Misconfigured, "DATABASE_URL"),
     ],

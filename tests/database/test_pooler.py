@@ -1,52 +1,25 @@
 import asyncio
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from stands.clusters import Cluster, free_port
+from stands.clusters import Cluster
+from stands.pooler import PGBOUNCER, pooling
 from switchboard.database.migrations import migrate, pending
 from switchboard.database.postgres import open_postgres
 from switchboard.errors import Misconfigured
-
-PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="needs pgbouncer on the path")
 
 
 @pytest.fixture
 def pooler(cluster: Cluster, tmp_path: Path) -> Iterator[int]:
     """The port of a PgBouncer in transaction mode, with two connections to the server for everybody together."""
-    port = free_port()
-    settings = tmp_path / "pgbouncer.ini"
-    settings.write_text(
-        f"""
-        [databases]
-        * = host=127.0.0.1 port={cluster.port} user=postgres
-        [pgbouncer]
-        listen_addr = 127.0.0.1
-        listen_port = {port}
-        auth_type = any
-        pool_mode = transaction
-        default_pool_size = 2
-        unix_socket_dir =
-        {"user = nobody" if os.geteuid() == 0 else ""}
-        """.replace("\n        ", "\n")
-    )
-    process = subprocess.Popen([PGBOUNCER or "pgbouncer", settings], stderr=subprocess.PIPE, text=True)
-    assert process.stderr
-    for line in process.stderr:
-        if "process up" in line:
-            break
-    else:
-        pytest.fail("pgbouncer did not start")
-    yield port
-    process.terminate()
-    process.communicate(timeout=10)
+    if PGBOUNCER is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("needs pgbouncer on the path")
+    with pooling(cluster, tmp_path, connections=2) as port:
+        yield port
 
 
 async def test_everything_works_through_a_pooler_in_transaction_mode(cluster: Cluster, pooler: int) -> None:

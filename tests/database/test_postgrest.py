@@ -16,6 +16,7 @@ from switchboard.errors import (
     Conflict,
     DatabaseTooSlow,
     DatabaseUnavailable,
+    DatabaseUnreachable,
     Misconfigured,
     SwitchboardError,
 )
@@ -110,9 +111,12 @@ async def test_a_server_that_is_away_costs_next_to_nothing(
     opened: Opener, verb: Callable[[Postgrest], Awaitable[Any]]
 ) -> None:
     # supabase-py by itself would try a select four times, over seven seconds.
-    result, seconds = await outcome(verb(await opened(f"http://127.0.0.1:{free_port()}")))
-    assert isinstance(result, DatabaseUnavailable)
-    assert seconds < 0.5
+    taken: list[float] = []
+    for _ in range(3):  # once may be slow for reasons of the machine's; what tries again is slow every time
+        result, seconds = await outcome(verb(await opened(f"http://127.0.0.1:{free_port()}")))
+        assert isinstance(result, DatabaseUnreachable)
+        taken.append(seconds)
+    assert min(taken) < 0.5
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -138,6 +142,35 @@ async def test_a_server_that_does_not_answer_costs_the_deadline(
     for result, seconds in await asyncio.gather(*[outcome(verb(database)) for _ in range(5)]):
         assert isinstance(result, DatabaseUnavailable)
         assert 0.25 < seconds < 0.6
+
+
+async def test_only_what_was_never_sent_counts_as_not_asked(opened: Opener, gateway: Gateway) -> None:
+    async def hang_up(request: web.Request) -> web.StreamResponse:
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    # The transport reports this as a timeout while connecting, though the request has been read and may be done.
+    gateway.answer = hang_up
+    result, _ = await outcome((await opened(gateway.url)).call("add", a=1))
+    assert type(result) is DatabaseUnavailable
+    assert len(gateway.asked) == 1
+    for address in ("http://nobody.invalid", f"http://127.0.0.1:{free_port()}"):
+        result, _ = await outcome((await opened(address)).call("add", a=1))
+        assert type(result) is DatabaseUnreachable
+
+
+async def test_who_waits_for_a_connection_in_vain_has_asked_nothing(opened: Opener, gateway: Gateway) -> None:
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(5)
+        return web.json_response(11)
+
+    gateway.answer = slow
+    database = await opened(gateway.url, timeout=0.5, pool_size=1)
+    results = await asyncio.gather(*[outcome(database.call("add", a=1)) for _ in range(3)])
+    kinds: list[type[Any]] = [type(result) for result, _ in results]
+    assert (kinds.count(DatabaseUnavailable), kinds.count(DatabaseUnreachable)) == (1, 2)
+    assert len(gateway.asked) == 1
 
 
 async def test_a_server_that_drips_costs_the_deadline(opened: Opener, gateway: Gateway) -> None:
@@ -259,10 +292,10 @@ async def test_a_key_that_is_not_accepted_is_named(opened: Opener, gateway: Gate
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (503, "PGRST000", DatabaseUnavailable),
+        (503, "PGRST000", DatabaseUnreachable),
         (503, "PGRST001", DatabaseUnavailable),
-        (503, "PGRST002", DatabaseUnavailable),
-        (504, "PGRST003", DatabaseUnavailable),
+        (503, "PGRST002", DatabaseUnreachable),
+        (504, "PGRST003", DatabaseUnreachable),
         (400, "PGRST100", SwitchboardError),
         (404, "PGRST202", Misconfigured),
         (400, "PGRST204", Misconfigured),

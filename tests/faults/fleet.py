@@ -19,8 +19,6 @@ from stands.service import SWITCHBOARD
 
 GAVE_UP = "background work"
 """How the service begins to say in its log that one of its loops failed in a way nobody foresaw."""
-SPOOLED = "webhook spooled"
-"""What it logs when the database could not be reached for a webhook."""
 _PR_SET_PDEATHSIG = 1
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -82,6 +80,11 @@ class Member:
         """Its resident set in bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
 
+    @property
+    def reserved(self) -> int:
+        """Its address space in bytes."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[0]) * _PAGE
+
     def start(self, **env: str) -> None:
         """Starts it, with what ``env`` adds for this time only."""
         data = self.folder / self.name
@@ -105,14 +108,14 @@ class Member:
             os.kill(self.pid, number)
 
     async def ready(self, seconds: float = 30) -> None:
-        """Returns when it says that it is ready; a worker does so by its first line in the log."""
+        """Returns when it says that it is ready, or is frozen; a worker says so by its first line in the log."""
         deadline = time.monotonic() + seconds
         while not self.serves and self.log.stat().st_size == self._log_before:
             assert self.running, f"{self.name} has ended"
             assert time.monotonic() < deadline, f"{self.name} is not ready"
             await asyncio.sleep(0.03)
-        async with httpx.AsyncClient(timeout=3) as client:
-            while self.serves:
+        async with httpx.AsyncClient(timeout=3, verify=False) as client:
+            while self.serves and not self.frozen:
                 with suppress(httpx.TransportError):
                     if (await client.get(f"{self.address}/health/ready")).status_code == 200:
                         return

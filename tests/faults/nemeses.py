@@ -2,9 +2,8 @@
 
 import asyncio
 import os
-import random
 import signal
-from collections.abc import Sequence
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +11,8 @@ from faults.proxy import Line
 from faults.storm import Nemesis, Storm
 
 DOWN_SECONDS = 2.5
-FROZEN_SECONDS = 4.5
+FROZEN_SECONDS = 6.0
+LOCKED_SECONDS = 4.0
 """Longer than the service waits for one statement."""
 _OTHERS = (
     "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
@@ -29,10 +29,20 @@ async def backends_terminated(storm: Storm) -> None:
         storm.note("terminate", "all")
 
 
-async def restarted(storm: Storm) -> None:
-    """F9: orderly restarts."""
-    for share in (0.2, 0.4, 0.6):
-        await _down(storm, signal.SIGINT, 0.2, share)
+class Restarted:
+    """F9: orderly restarts. ``longest`` is how long the longest of them took, in seconds."""
+
+    __name__ = "restarted"
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def __call__(self, storm: Storm) -> None:
+        for share in (0.2, 0.4, 0.6):
+            self.longest = max(self.longest, await _down(storm, signal.SIGINT, 0.2, share))
+
+
+restarted = Restarted()
 
 
 async def crashed(storm: Storm) -> None:
@@ -40,14 +50,17 @@ async def crashed(storm: Storm) -> None:
     await _down(storm, signal.SIGQUIT, DOWN_SECONDS, 0.3)
 
 
-async def _down(storm: Storm, how: signal.Signals, seconds: float, share: float) -> None:
+async def _down(storm: Storm, how: signal.Signals, seconds: float, share: float) -> float:
+    """How long it was away."""
     await storm.acked(share)
+    began = time.monotonic()
     cluster = storm.field.cluster
     await asyncio.to_thread(cluster.stop, how)
     storm.note("down", how.name)
     await asyncio.sleep(seconds)
     cluster.start()
     storm.note("up", how.name)
+    return time.monotonic() - began
 
 
 async def backend_killed(storm: Storm) -> bool:
@@ -73,13 +86,18 @@ async def frozen(storm: Storm) -> None:
     storm.note("thaw", "postgres")
 
 
-async def table_locked(storm: Storm) -> None:
-    """F16: somebody holds a lock on the table every message passes."""
-    await storm.acked(0.3)
-    async with storm.field.sql() as sql, sql.transaction():
-        await sql.execute("lock table turns in access exclusive mode")
-        storm.note("lock", "turns")
-        await asyncio.sleep(DOWN_SECONDS)
+def locked(table: str) -> Nemesis:
+    """F16: somebody holds a lock on a table for longer than a statement may wait."""
+
+    async def go(storm: Storm) -> None:
+        await storm.acked(0.3)
+        async with storm.field.sql() as sql, sql.transaction():
+            await sql.execute(f"lock table {table} in access exclusive mode")
+            storm.note("lock", table)
+            await asyncio.sleep(LOCKED_SECONDS)
+
+    go.__name__ = f"locked_{table}"
+    return go
 
 
 async def long_snapshot(storm: Storm) -> None:
@@ -109,7 +127,7 @@ async def killed(storm: Storm) -> None:
 
 
 async def paused(storm: Storm) -> None:
-    """F4, F6: a process stands still for longer than its leases last, and goes on as if nothing had been."""
+    """F4: a process stands still for longer than its leases last, and goes on as if nothing had been."""
     await storm.acked(0.2 + storm.dice.random() * 0.4)
     victim = storm.field.fleet[storm.dice.choice(("a", "b", "w"))]
     victim.signal(signal.SIGSTOP)
@@ -171,46 +189,3 @@ def answers_lost(line: Line, share: float) -> Nemesis:
         return line.lost > before
 
     return go
-
-
-EVERYTHING: Sequence[Nemesis] = (
-    backends_terminated,
-    restarted,
-    crashed,
-    backend_killed,
-    frozen,
-    table_locked,
-    long_snapshot,
-    stopped,
-    killed,
-    paused,
-    facebook_in_trouble,
-    model_in_trouble,
-)
-"""What two of happen at once when chance decides."""
-
-
-def any_two(storm_seed: int) -> tuple[Nemesis, Nemesis]:
-    """F60: two different ones, drawn by the seed; not two that both hold the server."""
-    dice = random.Random(storm_seed)
-    first, second = dice.sample(EVERYTHING, 2)
-    holding = {restarted, crashed, frozen}
-    while first in holding and second in holding:
-        first, second = dice.sample(EVERYTHING, 2)
-    return first, second
-
-
-def together(*nemeses: Nemesis) -> Nemesis:
-    """All of them at the same time; what one has broken may keep another from its work."""
-
-    async def go(storm: Storm) -> None:
-        await asyncio.gather(*(_tolerant(nemesis, storm) for nemesis in nemeses))
-
-    return go
-
-
-async def _tolerant(nemesis: Nemesis, storm: Storm) -> None:
-    try:
-        await nemesis(storm)
-    except Exception as error:  # the database it wanted to harm is away already
-        storm.note("nemesis hindered", getattr(nemesis, "__name__", "?"), error=f"{type(error).__name__}: {error}")

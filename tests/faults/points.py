@@ -5,14 +5,22 @@ import signal
 from contextlib import suppress
 from typing import Final, Literal
 
-from faults.field import TURN_LEASE_SECONDS, Field
+from faults.environment import TURN_LEASE_SECONDS
+from faults.field import Field
 from faults.storm import Nemesis, Outcome, Storm, rage
 from switchboard.failpoints import PLACES
 
 VICTIM = "b"
 Action = Literal["kill9", "term", "stop"]
+SIGNALS: Final[dict[Action, signal.Signals]] = {
+    "kill9": signal.SIGKILL,
+    "term": signal.SIGTERM,
+    "stop": signal.SIGSTOP,
+}
 FROZEN_SECONDS = TURN_LEASE_SECONDS + 0.6
 """Long enough for the lease of a frozen process to end and be taken by another."""
+CLAIM_SECONDS = 2.2
+"""The same for a claim to send, whose minute `Field.pass_time` moves on after two seconds."""
 DURING_SEND: Final = "during_send"
 """Not a place in the code: Facebook has the message and has not answered yet."""
 
@@ -34,19 +42,21 @@ KILL_POINTS: Final = {
     "after_mark_delivered": "K14",
     "during_drain": "K15",
 }
-"""The fifteen points that every message passes; those during a migration have a test of their own."""
+"""The fifteen points that every message passes; those during a migration have tests of their own."""
 
 POINTS: Final = tuple(
     [place for place in PLACES if place != "during_migration"] + [p for p in KILL_POINTS if p not in PLACES]
 )
 """All of them, and any place that was named later."""
 POLLED = ("before_sort", "before_turn_claim", "before_send_claim")
-"""Places that an idle process passes as well."""
+"""Places that an idle process passes as well, many times a second."""
+CLAIMED = ("after_send_claim", DURING_SEND, "after_send")
+"""Places at which a claim to send is held."""
 
 
-def failing(point: str, action: Action) -> Nemesis:
-    """The victim is started anew so that it fails at ``point``, comes back, and is joined by the others again."""
-    return _during_send if point == DURING_SEND else _At(point, action)
+def failing(point: str, action: Action, *, most: int = 1) -> Nemesis:
+    """The victim is started anew so that it fails at ``point``, and comes back, at most so many times in a storm."""
+    return _DuringSend(action, most) if point == DURING_SEND else _At(point, action, most)
 
 
 async def strike(there: Field, point: str, action: Action, *, seed: int, patience: float = 2) -> Outcome:
@@ -62,48 +72,50 @@ async def strike(there: Field, point: str, action: Action, *, seed: int, patienc
 
 
 class _At:
-    def __init__(self, point: str, action: Action) -> None:
+    def __init__(self, point: str, action: Action, most: int) -> None:
         self._point = point
         self._action = action
+        self._most = most
 
     async def arm(self, storm: Storm) -> None:
         """Starts the victim anew, and it alone will fail."""
+        await storm.field.fleet[VICTIM].kill()
+        await self._start(storm)
+
+    async def __call__(self, storm: Storm) -> bool:
+        while await self._falls(storm):
+            storm.falls += 1
+            storm.note("fell", self._point)
+            await _recover(storm, self._point, self._action)
+            # A woken one goes on with what it was at, and would not if it were started anew at once.
+            await asyncio.sleep(storm.dice.random() * 0.3 + (self._action == "stop") * 0.4)
+            if storm.falls == self._most or storm.sent.is_set():
+                break
+            await self._start(storm)
+        else:
+            await storm.field.fleet[VICTIM].kill()
+        if not storm.field.fleet[VICTIM].running:
+            storm.field.fleet[VICTIM].start()
+        storm.note("back", self._point)
+        return storm.falls > 0
+
+    async def _start(self, storm: Storm) -> None:
         victim = storm.field.fleet[VICTIM]
-        count = storm.dice.randint(40, 80) if self._point in POLLED else storm.dice.randint(1, 3)
+        count = storm.dice.randint(20, 60) if self._point in POLLED else storm.dice.randint(1, 3)
         if self._point == "during_drain":
             count = 1
         await victim.kill()
         victim.start(FAIL=f"{self._point}:{self._action}@{count}")
+        storm.note("arm", self._point, action=self._action, count=count)
         with suppress(AssertionError):  # fallen already, at a place that idle processes pass
             await victim.ready()
-        storm.note("arm", self._point, action=self._action, count=count)
 
-    async def __call__(self, storm: Storm) -> bool:
+    async def _falls(self, storm: Storm) -> bool:
+        """Whether the victim falls, which may take until a little after the last message."""
         victim = storm.field.fleet[VICTIM]
         if self._point == "during_drain":
-            await storm.acked(0.4)
+            await storm.acked(min(0.9, 0.3 + 0.2 * storm.falls))
             victim.signal(signal.SIGTERM)
-        happened = await self._happened(storm)
-        storm.note("fell", self._point)
-        if victim.frozen:
-            await asyncio.sleep(FROZEN_SECONDS)
-            await storm.field.pass_time()
-            victim.signal(signal.SIGCONT)
-            if self._point == "during_drain":
-                await victim.gone()
-        elif not victim.running or self._action == "term":
-            await victim.gone()
-        if not happened:
-            await victim.kill()
-        if not victim.running:
-            await asyncio.sleep(storm.dice.random() * 0.3)
-            victim.start()
-        storm.note("back", self._point)
-        return happened
-
-    async def _happened(self, storm: Storm) -> bool:
-        """Whether the victim fell, which may take until a little after the last message."""
-        victim = storm.field.fleet[VICTIM]
         patience = 400
         while victim.running and not victim.frozen:
             patience -= storm.sent.is_set()
@@ -113,18 +125,69 @@ class _At:
         return True
 
 
-async def _during_send(storm: Storm) -> bool:
-    """Only the victim is there, so that it is the one whose message Facebook takes and does not answer."""
-    fleet, graph = storm.field.fleet, storm.field.graph
-    for name, member in fleet.members.items():
-        if name != VICTIM:
-            await member.kill()
-    before = (await graph.state())["sends"]
-    await graph.script(answers=[["hang", {"accepted": True}]])
-    await fleet[VICTIM].ready()
-    await graph.wait_for("sends", before + 1)
-    await fleet[VICTIM].kill()
-    storm.note("fell", DURING_SEND)
-    await graph.script(release=True)
-    await fleet.start()
-    return True
+class _DuringSend:
+    """Only the victim sends, so that it is the one whose message Facebook takes and does not answer."""
+
+    def __init__(self, action: Action, most: int) -> None:
+        self._action = action
+        self._most = most
+
+    async def __call__(self, storm: Storm) -> bool:
+        while not storm.sent.is_set() and storm.falls < self._most:
+            if not await self._once(storm):
+                break
+            storm.falls += 1
+        await storm.field.fleet.start()
+        return storm.falls > 0
+
+    async def _once(self, storm: Storm) -> bool:
+        fleet, graph, victim = storm.field.fleet, storm.field.graph, storm.field.fleet[VICTIM]
+        others = [member for member in fleet.members.values() if member is not victim]
+        for member in others:
+            member.signal(signal.SIGTERM)
+        for member in others:
+            await member.gone()
+        await victim.ready()
+        await graph.script(answers=[["hang", {"accepted": True}]])
+        try:
+            await graph.wait_for("hanging", 1, seconds=4 if storm.sent.is_set() else 10)
+        except TimeoutError:  # nothing is left to be sent
+            await graph.script(forget=True)
+            return False
+        victim.signal(SIGNALS[self._action])
+        storm.note("fell", DURING_SEND, action=self._action)
+        for member in others:
+            member.start()
+        await _recover(storm, DURING_SEND, self._action)
+        await graph.script(release=True)
+        if not victim.running:
+            victim.start()
+        await fleet.start()
+        return True
+
+
+async def _recover(storm: Storm, point: str, action: Action) -> None:
+    """Waits until a dead victim is gone; wakes a frozen one when others have had time to take what it held."""
+    victim = storm.field.fleet[VICTIM]
+    if action != "stop":
+        await victim.gone()
+        return
+    while not victim.frozen:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(CLAIM_SECONDS if point in CLAIMED else FROZEN_SECONDS)
+    if await storm.field.pass_time():
+        await _taken(storm)
+    victim.signal(signal.SIGCONT)
+    storm.note("woken", point)
+    if point == "during_drain":
+        await victim.gone()
+
+
+async def _taken(storm: Storm) -> None:
+    """Returns when the others have found the claims that ran out, or a second later."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1), storm.field.sql() as sql:
+            while await sql.fetchval(
+                "select exists (select from deliveries where state = 'sending' and lease_until < clock_timestamp())"
+            ):
+                await asyncio.sleep(0.02)

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
 
 from faults.history import History
+from faults.plan import Plan, Webhook
 from stands.app import APP_SECRET, PAGE
 from stands.graph import message, sign, webhook
 
@@ -16,48 +17,6 @@ PATIENCE_SECONDS = 5.0
 """How long Meta waits for a 200, https://developers.facebook.com/docs/messenger-platform/webhooks."""
 AGAIN_SECONDS = 0.15
 """Meta waits longer and longer before it delivers again; here a tenth of a second has to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """Messages of one customer in one body: (mid, text) each. ``copies`` of it are posted at the same time."""
-
-    customer: str
-    messages: tuple[tuple[str, str], ...]
-    pause: float = 0.0
-    copies: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What every customer writes, in their order; the same seed draws the same plan."""
-
-    webhooks: dict[str, list[Webhook]]
-
-    @classmethod
-    def draw(cls, seed: int, *, prefix: str, messages: int, pause: float = 0.3) -> "Plan":
-        """About one customer for every four messages; ``pause`` seconds at most between two webhooks of one."""
-        dice = random.Random(seed)
-        webhooks: dict[str, list[Webhook]] = {f"{prefix}-{number}": [] for number in range(max(1, messages // 4))}
-        number = 0
-        while number < messages:
-            customer = dice.choice(list(webhooks))
-            size = min(dice.choice((1, 1, 1, 1, 2, 3)), messages - number)
-            said = tuple((f"{prefix}.mid.{n}", f"{customer} asks {n}") for n in range(number, number + size))
-            waits = dice.choice((0.0, dice.random() * pause))
-            webhooks[customer].append(Webhook(customer, said, waits, dice.choice((1,) * 9 + (2,))))
-            number += size
-        return cls({customer: own for customer, own in webhooks.items() if own})
-
-    @property
-    def mids(self) -> dict[str, str]:
-        """The text of every message by its id."""
-        return {mid: text for own in self.webhooks.values() for one in own for mid, text in one.messages}
-
-    @property
-    def orders(self) -> list[list[str]]:
-        """The ids of each customer's messages in the order they were sent."""
-        return [[mid for one in own for mid, _ in one.messages] for own in self.webhooks.values()]
 
 
 @dataclass
@@ -70,9 +29,9 @@ class Sender:
     patience: float = PATIENCE_SECONDS
     give_up: float = 60.0
     """After so many seconds a webhook counts as undeliverable, and the trial fails."""
-    sticky: bool = False
-    """Whether all webhooks of a customer go to one process, as with a load balancer that goes by the sender."""
     statuses: list[int] = field(default_factory=list[int])
+    took: list[float] = field(default_factory=list[float])
+    """Seconds from each post to its answer, whatever that was."""
     acked: int = 0
     slowest: float = 0.0
     """Seconds from the first post of a webhook to its 200, for the one that took longest."""
@@ -80,58 +39,56 @@ class Sender:
     async def send(self, plan: Plan) -> None:
         """All customers at once, each one's webhooks one after the other."""
         dice = random.Random(self.seed)
-        limits = httpx.Limits(max_connections=200)
-        async with httpx.AsyncClient(timeout=self.patience, limits=limits) as client, asyncio.TaskGroup() as group:
-            for customer, own in plan.webhooks.items():
-                group.create_task(self._write(client, customer, own, random.Random(dice.random())))
+        async with self._client() as client, asyncio.TaskGroup() as group:
+            for own in plan.webhooks.values():
+                group.create_task(self._write(client, own, random.Random(dice.random())))
 
     async def post(self, body: bytes, key: str, mids: Sequence[str] = ()) -> None:
         """One webhook, until it is taken. Raises `AssertionError` when nobody takes it."""
-        async with httpx.AsyncClient(timeout=self.patience) as client:
+        async with self._client() as client:
             await self._deliver(client, body, key, mids, random.Random(key))
 
-    async def _write(
-        self, client: httpx.AsyncClient, customer: str, own: Sequence[Webhook], dice: random.Random
-    ) -> None:
+    def _client(self) -> aiohttp.ClientSession:
+        # Not the service's kind of client, but a light one: on two cores the sender must not be what is slow.
+        patience = aiohttp.ClientTimeout(total=self.patience)
+        return aiohttp.ClientSession(timeout=patience, connector=aiohttp.TCPConnector(limit=200))
+
+    async def _write(self, client: aiohttp.ClientSession, own: Sequence[Webhook], dice: random.Random) -> None:
         for one in own:
             await asyncio.sleep(one.pause)
-            body = webhook(PAGE, *(message(PAGE, customer, mid, text) for mid, text in one.messages))
-            mids = [mid for mid, _ in one.messages]
+            body = webhook(PAGE, *(message(PAGE, one.customer, mid, text) for mid, text in one.messages))
             async with asyncio.TaskGroup() as group:
                 for copy in range(one.copies):
                     own_dice = random.Random(dice.random())
-                    group.create_task(self._deliver(client, body, f"{mids[0]}#{copy}", mids, own_dice, customer))
+                    group.create_task(self._deliver(client, body, f"{one.mids[0]}#{copy}", one.mids, own_dice))
 
     async def _deliver(
-        self,
-        client: httpx.AsyncClient,
-        body: bytes,
-        key: str,
-        mids: Sequence[str],
-        dice: random.Random,
-        customer: str = "",
+        self, client: aiohttp.ClientSession, body: bytes, key: str, mids: Sequence[str], dice: random.Random
     ) -> None:
-        began = asyncio.get_running_loop().time()
+        began = time.monotonic()
         while True:
-            address = (random.Random(customer) if self.sticky else dice).choice(self.addresses)
+            address = dice.choice(self.addresses)
             self.history.note("meta", "webhook", "invoke", key, to=address, mids=list(mids))
             status = await self._post(client, address, body, key)
-            took = asyncio.get_running_loop().time() - began
+            waited = time.monotonic() - began
             if status == 200:
                 self.acked += len(mids)
-                self.slowest = max(self.slowest, took)
+                self.slowest = max(self.slowest, waited)
                 for mid in mids:
                     self.history.note("meta", "message", "ok", mid)
                 return
-            assert took < self.give_up, f"nobody takes {key}: last answer {status}"
+            assert waited < self.give_up, f"nobody takes {key}: last answer {status}"
             await asyncio.sleep(AGAIN_SECONDS * (0.5 + dice.random()))
 
-    async def _post(self, client: httpx.AsyncClient, address: str, body: bytes, key: str) -> int | None:
-        with suppress(httpx.TransportError):
-            answer = await client.post(f"{address}/webhook", content=body, headers=sign(body, APP_SECRET))
-            self.statuses.append(answer.status_code)
-            kind = "ok" if answer.status_code == 200 else "fail"
-            self.history.note("meta", "webhook", kind, key, status=answer.status_code)
-            return answer.status_code
-        self.history.note("meta", "webhook", "info", key, to=address)
-        return None
+    async def _post(self, client: aiohttp.ClientSession, address: str, body: bytes, key: str) -> int | None:
+        began = time.monotonic()
+        try:
+            async with client.post(f"{address}/webhook", data=body, headers=sign(body, APP_SECRET)) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self.history.note("meta", "webhook", "info", key, to=address, error=type(error).__name__)
+            return None
+        self.took.append(time.monotonic() - began)
+        self.statuses.append(status)
+        self.history.note("meta", "webhook", "ok" if status == 200 else "fail", key, status=status)
+        return status

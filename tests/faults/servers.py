@@ -31,7 +31,7 @@ from stands.llm import LlmStand
 PLAYS = 3_000
 """How many answers are drawn in advance; the stand's own default comes after them."""
 ECHO_AGAIN_SECONDS = 0.2
-APP_ID = 4711_0815
+APP_ID = 47110815
 
 
 class Facebook:
@@ -46,16 +46,19 @@ class Facebook:
         self._http: aiohttp.ClientSession | None = None
 
     async def script(self, wanted: dict[str, Any]) -> None:
-        """{hooks: addresses, echo: after|before|never, answers: [[name, {arguments}], …], release: true}."""
+        """{hooks: addresses, echo: after|before|never, answers: [[name, {arguments}], …], release, forget}."""
         self._hooks = wanted.get("hooks", self._hooks)
         self._echo = wanted.get("echo", self._echo)
         self.stand.script(*(getattr(facebook, name)(**more) for name, more in wanted.get("answers", [])))
+        if wanted.get("forget"):
+            self.stand.forget()
         if wanted.get("release"):
             self.stand.release()
 
     def state(self) -> dict[str, Any]:
         """How many calls with a message came, and how many echoes are still on their way."""
-        return {"calls": len(self.stand.calls), "sends": len(self.stand.sends), "pending": len(self._tasks)}
+        stand = self.stand
+        return {"calls": len(stand.calls), "hanging": stand.hanging, "pending": len(self._tasks)}
 
     async def close(self) -> None:
         """Closes what it sends with."""
@@ -104,13 +107,19 @@ class Model:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.stand = LlmStand(log=folder / "llm.jsonl")
-        dice = random.Random(seed)
-        self.stand.play(*(_draw(dice, number) for number in range(PLAYS)))
+        self._draw(seed)
 
     async def script(self, wanted: dict[str, Any]) -> None:
-        """{plays: [[name, [pieces], {arguments}], …]}: what the very next calls get."""
-        chosen = [getattr(plays, name)(*pieces, **more) for name, pieces, more in wanted["plays"]]
+        """{seed: draws all answers anew, plays: [[name, [pieces], {arguments}], …]: what the very next calls get}."""
+        if "seed" in wanted:
+            self._draw(wanted["seed"])
+        chosen = [getattr(plays, name)(*pieces, **more) for name, pieces, more in wanted.get("plays", [])]
         self.stand._plays.extendleft(reversed(chosen))  # pyright: ignore[reportPrivateUsage] - before what was drawn
+
+    def _draw(self, seed: int) -> None:
+        dice = random.Random(seed)
+        self.stand._plays.clear()  # pyright: ignore[reportPrivateUsage] - what an earlier storm has left
+        self.stand.play(*(_draw(dice, number) for number in range(PLAYS)))
 
     def state(self) -> dict[str, Any]:
         """How many calls came."""

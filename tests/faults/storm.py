@@ -2,34 +2,28 @@
 
 import asyncio
 import dataclasses
-import itertools
 import random
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 
-import asyncpg
-
 from faults.checkers import back_to_baseline, check
-from faults.evidence import Evidence, read_logs, read_rows
+from faults.evidence import AWAY, Evidence, read_logs, read_rows
 from faults.field import Field
-from faults.fleet import SPOOLED
 from faults.history import History
-from faults.sender import Plan, Sender
+from faults.outcome import Outcome, answer_times
+from faults.plan import Plan
+from faults.quiet import baseline, quiet
+from faults.sender import Sender
 
 TAKEOVERS = 0.1
 """The share of customers whose conversation a person takes over in the middle."""
 QUIET_SECONDS = 40.0
 
-_numbers = itertools.count(1)
-"""Makes the customers of each storm new ones, on whatever field it happens."""
-
 
 @dataclasses.dataclass
 class Storm:
-    """What a nemesis sees while it rages."""
+    """What a nemesis sees while it rages. All chance comes from one seed."""
 
     field: Field
     history: History
@@ -37,13 +31,28 @@ class Storm:
     plan: Plan
     prefix: str
     dice: random.Random
+    """The nemesis' own, so that nobody else's throws change what it does."""
+    others: random.Random
+    total: int
+    """How many messages are to be acknowledged."""
     sent: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     """Everything was acknowledged."""
+    falls: int = 0
+
+    @classmethod
+    def draw(cls, there: Field, seed: int, *, messages: int, pause: float, patience: float) -> "Storm":
+        """The same seed draws the same storm, down to the names, on each field that has not seen it yet."""
+        prefix = there.prefix(seed)
+        dice = random.Random(seed)
+        history = History(there.folder / f"{prefix}history.jsonl")
+        sender = Sender(history, there.fleet.addresses, dice.randrange(2**32), patience)
+        plan = Plan.draw(dice.randrange(2**32), prefix=prefix, messages=messages, pause=pause)
+        own, others = random.Random(dice.randrange(2**32)), random.Random(dice.randrange(2**32))
+        return cls(there, history, sender, plan, prefix, own, others, messages)
 
     async def acked(self, share: float) -> None:
         """Returns when this share of the messages was acknowledged."""
-        wanted = share * len(self.plan.mids)
-        while self.sender.acked < wanted and not self.sent.is_set():
+        while self.sender.acked < share * self.total and not self.sent.is_set():
             await asyncio.sleep(0.01)
 
     def note(self, op: str, key: str, **data: Any) -> None:
@@ -66,31 +75,6 @@ class Arming(Protocol):
         """Does harm."""
 
 
-@dataclasses.dataclass(slots=True)
-class Outcome:
-    """What a storm showed. Times in seconds; ``answers`` from an acknowledgement to the reply that covers it."""
-
-    seed: int
-    messages: int
-    happened: bool
-    violations: list[str]
-    lost: int
-    doubles: int
-    unknown: int
-    slowest_ack: float
-    quiet_after: float
-    answers: list[float]
-    statuses: dict[int, int]
-    unanswered: int
-    """Webhooks that got no answer at all while Meta waited; each was delivered again."""
-    evidence: Evidence = dataclasses.field(default_factory=Evidence, repr=False)
-
-    def raise_if_wrong(self) -> None:
-        """Raises `AssertionError` with the seed and all violations; also when the harm did not happen."""
-        assert not self.violations, f"seed {self.seed}:\n" + "\n".join(self.violations[:20])
-        assert self.happened, f"seed {self.seed}: the fault did not happen"
-
-
 async def rage(
     there: Field,
     nemesis: Nemesis,
@@ -100,76 +84,55 @@ async def rage(
     patience: float = 5.0,
     takeovers: float = TAKEOVERS,
     pause: float = 0.3,
-    sticky: bool = False,
+    quiet_seconds: float = QUIET_SECONDS,
 ) -> Outcome:
     """Sends ``messages`` while ``nemesis`` does its work, heals, waits for quiet and checks. The seed is printed."""
-    prefix = f"s{next(_numbers)}-{seed}"
-    print(f"seed {seed}, customers {prefix}-*")  # noqa: T201 - what a failed test shows, to be repeated
-    dice = random.Random(seed)
-    history = History(there.folder / f"{prefix}.jsonl")
-    before = await there.baseline()
-    spooled = there.fleet.said(SPOOLED)
-    sender = Sender(history, there.fleet.addresses, dice.randrange(2**32), patience, sticky=sticky)
-    plan = Plan.draw(dice.randrange(2**32), prefix=prefix, messages=messages, pause=pause)
-    storm = Storm(there, history, sender, plan, prefix, random.Random(dice.randrange(2**32)))
-    evidence = Evidence(sent=plan.mids, orders=plan.orders)
+    storm = Storm.draw(there, seed, messages=messages, pause=pause, patience=patience)
+    print(f"seed {seed}, customers {storm.prefix}*")  # noqa: T201 - what a failed test shows, to be repeated
+    await there.model.script(seed=seed)
+    before = await baseline(there)
+    evidence = Evidence(sent=storm.plan.mids, orders=storm.plan.orders)
     if isinstance(nemesis, Arming):
         await nemesis.arm(storm)
     async with asyncio.TaskGroup() as group:
         harm = group.create_task(_guarded(nemesis(storm)))
         async with _background(_watch(storm, evidence)), _background(_take_over(storm, takeovers)):
-            await sender.send(plan)
+            await storm.sender.send(storm.plan)
             storm.sent.set()
             happened = await harm
     await there.fleet.start()
-    evidence.acked = history.keys("message", "ok")
-    if there.fleet.said(SPOOLED) > spooled and not sticky:
-        # Each process has a spool of its own. What two of them hold for one customer has no order between them.
-        evidence.orders = []
-    quiet_after = await there.quiet(evidence.acked, seconds=QUIET_SECONDS)
+    evidence.acked = storm.history.keys("message", "ok")
+    quiet_after = await quiet(there, evidence.acked, seconds=quiet_seconds)
     async with there.sql() as sql:
-        await read_rows(sql, prefix, evidence)
-    read_logs(there.folder, prefix, evidence)
-    violations = check(evidence) + back_to_baseline(before, await there.baseline())
+        await read_rows(sql, storm.prefix, evidence)
+    read_logs(there.folder, storm.prefix, evidence)
+    violations = check(evidence) + back_to_baseline(before, await baseline(there))
     return _outcome(storm, seed, happened, violations, evidence, quiet_after)
 
 
 def _outcome(
     storm: Storm, seed: int, happened: bool, violations: list[str], evidence: Evidence, quiet_after: float
 ) -> Outcome:
+    statuses = storm.sender.statuses
+    unknown = {event["message_id"] for event in evidence.events if event["type"] == "delivery.unknown"}
+    doubted = [row["state"] for row in evidence.deliveries if row["message_id"] in unknown]
     return Outcome(
         seed=seed,
-        messages=len(storm.plan.mids),
+        messages=storm.total,
         happened=happened,
+        falls=storm.falls,
         violations=violations,
-        lost=sum("I1 lost" in one for one in violations),
-        doubles=sum("double" in one for one in violations),
-        unknown=sum(row["state"] == "unknown" for row in evidence.deliveries),
+        unknown=len(unknown),
+        settled=len(unknown) - doubted.count("unknown"),
         slowest_ack=round(storm.sender.slowest, 3),
+        took=sorted(storm.sender.took),
         quiet_after=round(quiet_after, 3),
-        answers=_answer_times(storm.history, evidence),
-        statuses={status: storm.sender.statuses.count(status) for status in sorted(set(storm.sender.statuses))},
+        answers=answer_times(storm.history, evidence),
+        statuses={status: statuses.count(status) for status in sorted(set(statuses))},
         unanswered=sum(event.op == "webhook" and event.type == "info" for event in storm.history.events),
+        folder=storm.field.folder,
         evidence=evidence,
     )
-
-
-def _answer_times(history: History, evidence: Evidence) -> list[float]:
-    """For each message that the AI answered: seconds from its acknowledgement to the reply that covers it."""
-    ahead = time.monotonic() - datetime.now(UTC).timestamp()
-    acked = {event.key: event.t for event in history.events if event.op == "message" and event.type == "ok"}
-    finals = [row for row in evidence.replies if row["outcome"] in ("answered", "handed_over")]
-    took: list[float] = []
-    for row in evidence.messages:
-        if row["external_id"] in acked:
-            covering = [
-                reply["finished_at"].timestamp() + ahead
-                for reply in finals
-                if reply["conversation_id"] == row["conversation_id"] and reply["answered_seq"] >= row["seq"]
-            ]
-            if covering:
-                took.append(round(max(0.0, min(covering) - acked[row["external_id"]]), 3))
-    return sorted(took)
 
 
 async def _guarded(harm: Awaitable[bool | None]) -> bool:
@@ -179,12 +142,11 @@ async def _guarded(harm: Awaitable[bool | None]) -> bool:
 async def _watch(storm: Storm, evidence: Evidence) -> None:
     """Keeps looking at the order of what is published; it must never change."""
     while True:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with suppress(*AWAY):
             async with asyncio.timeout(2), storm.field.sql() as sql:
                 rows = await sql.fetch(
-                    "select m.id, m.seq from messages m join conversations c on c.workspace_id = m.workspace_id"
-                    " and c.id = m.conversation_id join customers p on p.workspace_id = c.workspace_id"
-                    " and p.id = c.customer_id where starts_with(p.external_id, $1) order by m.id desc limit 200",
+                    "select id, seq from (select id, seq, external_id from messages order by id desc limit 200) m"
+                    " where starts_with(external_id, $1)",
                     storm.prefix,
                 )
             for row in rows:
@@ -194,10 +156,10 @@ async def _watch(storm: Storm, evidence: Evidence) -> None:
 
 async def _take_over(storm: Storm, share: float) -> None:
     """A person takes over some conversations, each at a moment drawn by chance."""
-    customers = [customer for customer in storm.plan.webhooks if storm.dice.random() < share]
-    for customer in customers:
-        await storm.acked(storm.dice.random() * 0.9)
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    moments = [(storm.others.random() * 0.9, one) for one in storm.plan.webhooks if storm.others.random() < share]
+    for moment, customer in sorted(moments):
+        await storm.acked(moment)
+        with suppress(*AWAY):
             async with asyncio.timeout(3), storm.field.sql() as sql:
                 conversation = await sql.fetchval(
                     "select c.id from conversations c join customers p on p.workspace_id = c.workspace_id"

@@ -3,14 +3,15 @@
 import pytest
 
 from faults.field import Field
-from faults.points import KILL_POINTS, POINTS, strike
+from faults.points import KILL_POINTS, POINTS, SIGNALS, Action, strike
 from switchboard.failpoints import PLACES
 
-pytestmark = pytest.mark.xdist_group("faults-points")
-
-STOPPED = ("after_inbox_commit", "mid_stream", "after_send_claim", "during_drain")
-FROZEN = ("after_turn_claim", "mid_stream", "before_finish", "after_send_claim")
-"""Where a lease or a claim is held: who wakes up later must find that it is no longer theirs."""
+PATIENCE_SECONDS = {"kill9": 2.0, "term": 2.0, "stop": 1.0}
+EVERY = [
+    pytest.param(point, action, marks=pytest.mark.xdist_group(f"faults-points-{place % 2}"), id=f"{point}-{action}")
+    for place, point in enumerate(POINTS)
+    for action in SIGNALS
+]
 
 
 def test_every_point_has_a_place() -> None:
@@ -20,18 +21,7 @@ def test_every_point_has_a_place() -> None:
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("point", POINTS)
-async def test_killed(field: Field, point: str) -> None:
-    (await strike(field, point, "kill9", seed=100 + POINTS.index(point))).raise_if_wrong()
-
-
-@pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("point", STOPPED)
-async def test_stopped(field: Field, point: str) -> None:
-    (await strike(field, point, "term", seed=200 + POINTS.index(point))).raise_if_wrong()
-
-
-@pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("point", FROZEN)
-async def test_frozen_and_woken(field: Field, point: str) -> None:
-    (await strike(field, point, "stop", seed=300 + POINTS.index(point), patience=1)).raise_if_wrong()
+@pytest.mark.parametrize(("point", "action"), EVERY)
+async def test_a_process_falls(field: Field, point: str, action: Action) -> None:
+    seed = 100 * (1 + POINTS.index(point)) + list(SIGNALS).index(action)
+    (await strike(field, point, action, seed=seed, patience=PATIENCE_SECONDS[action])).raise_if_wrong()

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -22,24 +23,45 @@ select md5(string_agg(line, '|' order by line)) from (
   select 'function ' || p.proname || md5(p.prosrc) from pg_proc p where p.pronamespace = 'public'::regnamespace
 ) x
 """
+_VERSIONS = "select array_agg(version order by version) from supabase_migrations.schema_migrations"
+MOMENTS = {"before the first": 1, "inside of the first": 2, "before the fifth": 9, "inside of the fifth": 10}
+"""Each file is passed twice: before its transaction, and inside of it when its SQL is done and not noted yet."""
 
 
-@pytest.mark.parametrize("applied", [1, 3, 6])
-async def test_k16_killed_after_some(cluster: Cluster, template: str, tmp_path: Path, applied: int) -> None:
-    name = await cluster.create_database()
-    member = Member("m", (SWITCHBOARD, "migrate"), tmp_path, {"DATABASE_URL": cluster.dsn(name)})
+def migrating(cluster: Cluster, name: str, folder: Path, fail: str) -> Member:
+    """`switchboard migrate` on a database, begun, and to fail."""
+    member = Member("m", (SWITCHBOARD, "migrate"), folder, {"DATABASE_URL": cluster.dsn(name), "FAIL": fail})
     member.start()
-    async with asyncio.timeout(20):
-        while f"{applied}/" not in member.log.read_text() and member.running:
-            await asyncio.sleep(0.001)
-    member.signal(signal.SIGKILL)
-    await member.gone()
+    return member
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("action", ["kill9", "term"])
+async def test_k16_it_dies(cluster: Cluster, template: str, tmp_path: Path, action: str, moment: str) -> None:
+    name = await cluster.create_database()
+    member = migrating(cluster, name, tmp_path, f"during_migration:{action}@{MOMENTS[moment]}")
+    assert await member.gone() < 0, "it was a signal that ended it"
+    before = await _applied(cluster, name)
+    assert before == [one.version for one in migrations()][: (MOMENTS[moment] - 1) // 2]
     await migrate(cluster.dsn(name))
-    database = await open_postgres(cluster.dsn(name), pool_size=2, timeout=5)
-    assert await pending(database) == []
-    await database.close()
-    assert await _catalog(cluster, name) == await _catalog(cluster, template)
-    await cluster.drop_database(name)
+    await _is_whole(cluster, name, template)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_k16_it_freezes_and_another_comes(cluster: Cluster, template: str, tmp_path: Path, moment: str) -> None:
+    name = await cluster.create_database()
+    member = migrating(cluster, name, tmp_path, f"during_migration:stop@{MOMENTS[moment]}")
+    async with asyncio.timeout(20):
+        while not member.frozen:
+            await asyncio.sleep(0.005)
+        other = asyncio.create_task(migrate(cluster.dsn(name)))
+        while not (other.done() or await _waits(cluster, name, "advisory")):
+            await asyncio.sleep(0.01)
+    assert other.done() == (MOMENTS[moment] % 2 == 1), "who has died or sleeps inside of a file holds the others up"
+    member.signal(signal.SIGCONT)
+    assert await member.gone() == 0
+    await other
+    await _is_whole(cluster, name, template)
 
 
 async def test_k16_killed_inside_of_one(cluster: Cluster, database_url: str, tmp_path: Path) -> None:
@@ -58,7 +80,7 @@ async def test_k16_killed_inside_of_one(cluster: Cluster, database_url: str, tmp
     member = Member("m", (sys.executable, "-c", script, database_url, str(source)), tmp_path, {})
     member.start()
     async with asyncio.timeout(20):
-        while not await _asleep(cluster, name):
+        while not await _waits(cluster, name, "PgSleep"):
             await asyncio.sleep(0.01)
     member.signal(signal.SIGKILL)
     await member.gone()
@@ -70,18 +92,30 @@ async def test_k16_killed_inside_of_one(cluster: Cluster, database_url: str, tmp
     assert await migrate(database_url, source=source) == ["20991231000000_later"]
 
 
-async def _catalog(cluster: Cluster, name: str) -> str:
+async def _is_whole(cluster: Cluster, name: str, template: str) -> None:
+    assert await _applied(cluster, name) == [one.version for one in migrations()]
+    database = await open_postgres(cluster.dsn(name), pool_size=2, timeout=5)
+    assert await pending(database) == []
+    await database.close()
+    assert await _ask(cluster, name, _CATALOG) == await _ask(cluster, template, _CATALOG)
+    await cluster.drop_database(name)
+
+
+async def _applied(cluster: Cluster, name: str) -> list[str]:
+    if not await _ask(cluster, name, "select to_regclass('supabase_migrations.schema_migrations') is not null"):
+        return []
+    return list(await _ask(cluster, name, _VERSIONS) or [])
+
+
+async def _waits(cluster: Cluster, name: str, event: str) -> bool:
+    """Whether a session of this database waits for ``event``."""
+    query = "select exists (select from pg_stat_activity where datname = $1 and wait_event = $2)"
+    return bool(await _ask(cluster, "postgres", query, name, event))
+
+
+async def _ask(cluster: Cluster, name: str, query: str, *arguments: str) -> Any:
     connection = await asyncpg.connect(cluster.dsn(name))
     try:
-        return str(await connection.fetchval(_CATALOG))
-    finally:
-        await connection.close()
-
-
-async def _asleep(cluster: Cluster, name: str) -> bool:
-    connection = await asyncpg.connect(cluster.dsn())
-    try:
-        query = "select exists (select from pg_stat_activity where datname = $1 and wait_event = 'PgSleep')"
-        return bool(await connection.fetchval(query, name))
+        return await connection.fetchval(query, *arguments)
     finally:
         await connection.close()

@@ -1,15 +1,15 @@
 """Postgres is restarted, crashes, freezes or is locked: what was acknowledged stays, and nothing is said twice."""
 
 import asyncio
-import signal
 import time
 
-import asyncpg
 import httpx
 import pytest
 
 from faults import nemeses
 from faults.field import Field
+from faults.outcome import Outcome, share
+from faults.pairs import any_two, together
 from faults.storm import Nemesis, Storm, rage
 from stands.app import APP_SECRET, PAGE
 from stands.graph import message, sign, webhook
@@ -17,64 +17,86 @@ from switchboard.database.migrations import migrate
 
 pytestmark = [pytest.mark.xdist_group("faults-postgres"), pytest.mark.asyncio(loop_scope="session")]
 
-AWAY: dict[str, Nemesis] = {
-    "F8 all sessions terminated": nemeses.backends_terminated,
-    "F9 restart": nemeses.restarted,
-    "F10 a backend killed": nemeses.backend_killed,
-    "F11 crash, seconds down": nemeses.crashed,
-    "F12 frozen": nemeses.frozen,
-    "F16 a table locked": nemeses.table_locked,
-}
+SPOOL_SECONDS = 0.3
+"""For writing to the spool behind the deadline."""
+DEADLINE_SECONDS = 3.0
+"""Of one statement, connecting included; then a webhook goes to the spool."""
 
 
-@pytest.mark.parametrize("name", AWAY)
-async def test_the_database_is_away(field: Field, name: str) -> None:
-    outcome = await rage(field, AWAY[name], seed=800 + list(AWAY).index(name), messages=80, sticky=True)
+async def survives(field: Field, nemesis: Nemesis, *, seed: int) -> tuple[Outcome, float]:
+    """A storm in which the database is away for a time and nobody outside notices more than a wait.
+
+    Answers as well how long a webhook waited at most in calm weather just before: what the machine itself is slow.
+    """
+    calm = await rage(field, _nothing, seed=seed + 50, messages=60, pause=0.5)
+    calm.raise_if_wrong()
+    outcome = await rage(field, nemesis, seed=seed, messages=80, pause=1.0)
     outcome.raise_if_wrong()
     assert set(outcome.statuses) <= {200, 503}, "taken, or to be delivered again: nothing else"
     assert outcome.unanswered == 0, "every webhook is answered before Meta gives up"
+    for name, one in (("calm", calm), ("fault", outcome)):
+        middle, most = share(one.took, 0.5), share(one.took, 0.99)
+        print(f"{name}: ack p50 {middle:.3f} s, p99 {most:.2f} s, gap {one.slowest_ack:.2f} s")  # noqa: T201
+    return outcome, calm.slowest_ack
 
 
-async def test_a_server_that_does_not_wait_for_its_log_loses_messages(field: Field) -> None:
-    """The twin of the crash above: what all of it rests on is switched off, and the checker has to see it."""
-    setting = f"alter database {field.database} "
-    await field.cluster.execute(f"{setting} set synchronous_commit = off")
-    await field.cluster.execute("alter system set wal_writer_delay = '10s'")
-    await field.cluster.execute("select pg_reload_conf()")
-
-    async def crash(storm: Storm) -> None:
-        await nemeses.backends_terminated(storm)
-        field.cluster.stop(signal.SIGQUIT)
-        field.cluster.start()
-
-    try:
-        outcome = await rage(field, crash, seed=811, messages=80, takeovers=0)
-    finally:
-        await field.cluster.execute(f"{setting} reset synchronous_commit")
-        await field.cluster.execute("alter system reset wal_writer_delay")
-        field.cluster.restart()
-    assert outcome.lost > 0, outcome.violations
+async def _nothing(storm: Storm) -> None:
+    """Calm weather."""
 
 
-async def test_f5_a_process_that_is_asked_to_end_leaves_no_lease(field: Field) -> None:
-    left: list[int] = []
+async def test_f8_all_sessions_are_terminated(field: Field) -> None:
+    outcome, calm = await survives(field, nemeses.backends_terminated, seed=800)
+    assert outcome.slowest_ack <= 0.5 + calm
 
-    async def stop(storm: Storm) -> None:
-        victim = field.fleet["b"]
-        await victim.kill()
-        victim.start(TURN_LEASE_SECONDS="60")
-        await victim.ready()
-        await storm.acked(0.5)
+
+async def test_f9_the_server_is_restarted(field: Field) -> None:
+    down = nemeses.Restarted()
+    outcome, calm = await survives(field, down, seed=801)
+    assert outcome.slowest_ack <= down.longest + 1 + calm
+
+
+async def test_f10_a_backend_is_killed(field: Field) -> None:
+    outcome, calm = await survives(field, nemeses.backend_killed, seed=802)
+    assert outcome.slowest_ack <= 2 + calm
+
+
+async def test_f11_the_server_crashes_and_is_away_for_seconds(field: Field) -> None:
+    outcome, calm = await survives(field, nemeses.crashed, seed=803)
+    assert outcome.slowest_ack <= DEADLINE_SECONDS + SPOOL_SECONDS + calm
+
+
+async def test_f12_the_server_stands_still(field: Field) -> None:
+    """For twice the deadline, which nobody has to wait for longer; those who come later find the spool at once."""
+    outcome, calm = await survives(field, nemeses.frozen, seed=804)
+    assert share(outcome.took, 0.99) <= DEADLINE_SECONDS + SPOOL_SECONDS + calm
+    assert share(outcome.took, 0.5) <= 0.5
+
+
+@pytest.mark.parametrize("table", ["turns", "inbox"])
+async def test_f16_a_table_is_locked(field: Field, table: str) -> None:
+    """The one that every message passes stops nobody at the door; the door's own sends them to the spool."""
+    outcome, calm = await survives(field, nemeses.locked(table), seed=805)
+    assert outcome.slowest_ack <= (1.0 if table == "turns" else DEADLINE_SECONDS + SPOOL_SECONDS) + calm
+
+
+async def test_f17_a_list_that_takes_too_long_is_refused_for_a_reason(field: Field) -> None:
+    async with field.sql() as sql, sql.transaction():
+        await sql.execute("lock table conversations in access exclusive mode")
         began = time.monotonic()
-        victim.signal(signal.SIGTERM)
-        await victim.gone(10)
-        storm.note("stopped", victim.name, took=time.monotonic() - began)
-        async with field.sql() as sql:
-            query = "select count(*) from turns where lease_until > clock_timestamp() + interval '20 seconds'"
-            left.append(await sql.fetchval(query))
-
-    (await rage(field, stop, seed=805, messages=80, pause=1.0)).raise_if_wrong()
-    assert left == [0]
+        answering = asyncio.create_task(field.admin("GET", "/admin/conversations"))
+        await asyncio.sleep(1)
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        )
+        waiting += " and query like '%list_conversations%'"
+        assert await sql.fetchval(waiting) == 1, "it is asked once"
+        answer = await answering
+        took = time.monotonic() - began
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"]
+    assert answer.json()["code"] not in ("internal", "internal_error")
+    assert took < DEADLINE_SECONDS * 1.5, "and not again and again"
+    assert (await field.admin("GET", "/admin/conversations")).status_code == 200
 
 
 async def test_f15_webhooks_are_taken_while_everything_else_waits(field: Field) -> None:
@@ -90,7 +112,7 @@ async def test_f15_webhooks_are_taken_while_everything_else_waits(field: Field) 
             await storm.acked(0.2)
             async with httpx.AsyncClient(timeout=10) as client:
                 for number in range(20):
-                    body = webhook(PAGE, message(PAGE, f"{storm.prefix}-x", f"{storm.prefix}.x.{number}", "Hi"))
+                    body = webhook(PAGE, message(PAGE, f"{storm.prefix}x", f"{storm.prefix}.x.{number}", "Hi"))
                     began = time.monotonic()
                     answer = await client.post(
                         f"{starved.address}/webhook", content=body, headers=sign(body, APP_SECRET)
@@ -103,19 +125,19 @@ async def test_f15_webhooks_are_taken_while_everything_else_waits(field: Field) 
             assert {reading.status_code for reading in reads} <= {200, 503}
             return time.monotonic() - began > 1
 
-    outcome = await rage(field, starve, seed=815, messages=60)
+    for seed in (815, 825, 835):  # in some storms the others have all the work, and nothing starves here
+        took.clear()
+        outcome = await rage(field, starve, seed=seed, messages=60)
+        if outcome.happened:
+            break
     invented = [one for one in outcome.violations if ".x." not in one]
     assert not invented, invented
     assert outcome.happened, "reads have to starve for this to mean anything"
-    assert sorted(took)[-2] < 1, took
+    took.sort()
+    print(f"F15 ack p50 {took[10]:.3f} s, longest but one {took[-2]:.3f} s")  # noqa: T201
+    assert took[10] <= 0.05
+    assert took[-2] < 1
     await starved.kill()
-
-
-async def test_f18_a_long_snapshot_slows_nobody_down(field: Field) -> None:
-    before = await rage(field, nemeses.killed, seed=818, messages=60)
-    outcome = await rage(field, nemeses.long_snapshot, seed=819, messages=120)
-    outcome.raise_if_wrong()
-    assert outcome.answers[len(outcome.answers) // 2] < 5 * max(before.answers)
 
 
 async def test_f20_the_schema_changes_while_messages_come(field: Field) -> None:
@@ -142,20 +164,6 @@ async def test_f20_the_schema_changes_while_messages_come(field: Field) -> None:
 
 @pytest.mark.parametrize("seed", [6001, 6002])
 async def test_f60_any_two_at_once(field: Field, seed: int) -> None:
-    two = nemeses.any_two(seed)
+    two = any_two(seed)
     print([nemesis.__name__ for nemesis in two])  # noqa: T201 - with the seed, what happened
-    (await rage(field, nemeses.together(*two), seed=seed, messages=120, pause=1.0, sticky=True)).raise_if_wrong()
-
-
-async def test_a_transaction_left_open_is_noticed(field: Field) -> None:
-    """The twin of the checks above: somebody of ours forgets a transaction."""
-    forgetful = await asyncpg.connect(field.cluster.dsn(field.database))
-    try:
-
-        async def forget(storm: Storm) -> None:
-            await forgetful.execute("begin; select 1")
-
-        outcome = await rage(field, forget, seed=812, messages=10)
-    finally:
-        await forgetful.close()
-    assert [one for one in outcome.violations if one.startswith("I12 left behind: 1 in_transaction")]
+    (await rage(field, together(*two), seed=seed, messages=120, pause=1.0)).raise_if_wrong()

@@ -13,6 +13,9 @@ from faults.evidence import Evidence, read_rows
 from stands.desk import Desk
 from switchboard.database.postgres import open_postgres
 
+LEASE_ENDED = "(t.lease_until is null or t.lease_until <= clock_timestamp())"
+"""What lets another claim a turn whose holder is gone."""
+
 
 @dataclass
 class Unguarded:
@@ -39,10 +42,8 @@ class Unguarded:
             await database.close()
 
     async def without(self, function: str, guard: str, instead: str) -> None:
-        """Takes a guard out of a function. Raises `AssertionError` when it is not in there, so that none is missed."""
-        written = await self.sql.fetchval("select pg_get_functiondef(to_regproc($1))", function)
-        assert guard in (written or ""), f"{function} has no {guard!r} any more"
-        await self.sql.execute(written.replace(guard, instead))
+        """Takes a guard out of a function, see `without`."""
+        await without(self.sql, function, guard, instead)
 
     async def hears(self, *texts: str, mids: list[str] | None = None, customer: str = "u1") -> None:
         """The customer sends one webhook, which is acknowledged. The same ``mids`` are the same messages again."""
@@ -65,6 +66,13 @@ class Unguarded:
                 await self.desk.delivered(delivery, f"m_{number}")
         return claimed
 
+    async def settles(self) -> None:
+        """Every turn that is due is answered, and sent."""
+        for turn in await self.desk.claims():
+            await self.desk.finishes(turn)
+        while await self.posts():
+            pass
+
     async def violations(self) -> list[str]:
         """What the checkers find."""
         return check(await read_rows(self.sql, "", self.evidence))
@@ -73,3 +81,14 @@ class Unguarded:
         """Raises `AssertionError` unless a checker reports a violation that begins so."""
         found = await self.violations()
         assert any(one.startswith(beginning) for one in found), f"nobody noticed; found: {found}"
+
+
+async def without(sql: asyncpg.Connection, function: str, guard: str, instead: str) -> str:
+    """Takes a guard out of a function and answers what it was, to be run again.
+
+    Raises `AssertionError` when the guard is not in there, so that none is missed.
+    """
+    written = await sql.fetchval("select pg_get_functiondef(to_regproc($1))", function)
+    assert guard in (written or ""), f"{function} has no {guard!r} any more"
+    await sql.execute(written.replace(guard, instead))
+    return str(written)

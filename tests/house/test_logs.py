@@ -1,10 +1,14 @@
 """The log tells what happened, a line each, and never what somebody said or what opens a door."""
 
 import asyncio
+import contextlib
+import io
 import json
 import logging
 import logging.config
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,7 +18,7 @@ import structlog
 from uvicorn.config import LOGGING_CONFIG
 
 from channels.payloads import body, event, message
-from stands import graph, llm
+from stands import graph, llm, telegram
 from stands.app import (
     APP_SECRET,
     JWT_SECRET,
@@ -98,7 +102,43 @@ async def test_a_day_at_the_desk(
     events = lines()
     check_silent(events)
     told = {event["event"] for event in events}
-    assert {"webhook", "turn done", "reply failed", "not delivered", "request"} <= told
+    assert {"turn done", "reply failed", "not delivered", "request"} <= told
+
+
+async def test_a_day_on_telegram(
+    lines: Callable[[], list[dict[str, Any]]], database_url: str, sql: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """The bot's token is in every address of its API, and a file's address in its turn is somebody's own."""
+    async with telegram.TelegramStand() as api:
+        settings = local_settings(
+            database_url,
+            log_level="debug",
+            reply_concurrency=4,
+            data_dir=tmp_path,
+            telegram_bot_token=telegram.TOKEN,
+            telegram_secret_token=telegram.SECRET,
+            telegram_api_url=api.url,
+        )
+        api.files["photo"] = b"\x89PNG\r\n\x1a\n" + SPOKEN.encode()
+        said = f"no {SPOKEN} for {telegram.TOKEN}"
+        api.script(telegram.refuse(400, said), telegram.refuse(403, said), telegram.reset(), telegram.html())
+        async with running_client(settings) as client:
+            await until_ready(client)
+            await sql.execute("update workspaces set quiet_seconds = 0")
+            for number in range(5):
+                photo = [{"file_id": "photo" if number else "gone"}]
+                told = telegram.said(number, chat=number + 1, photo=photo, caption=SPOKEN)
+                content = telegram.update(number, message=told)
+                await client.post("/webhooks/telegram", content=content, headers=telegram.signed())
+                await api.wait_for_sends(number + 1)
+            await client.post("/webhooks/telegram", content=b"{}", headers=telegram.signed(SPOKEN))
+            async with asyncio.timeout(10):
+                while await sql.fetchval("select count(*) from attachments where state = 'stored'") < 4:
+                    await asyncio.sleep(0.05)
+    events = lines()
+    check_silent(events, telegram.TOKEN, telegram.TOKEN.partition(":")[2], telegram.SECRET, f"/bot{telegram.BOT}")
+    told_of = {event["event"] for event in events}
+    assert {"not delivered", "attachment copied", "attachment not copied", "request"} <= told_of
 
 
 async def work_as_people(client: httpx.AsyncClient, settings: Settings, sql: asyncpg.Connection) -> None:
@@ -245,6 +285,26 @@ def test_text_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) ->
     _, log = capsys.readouterr()
     assert "\x1b" not in log
     assert len(log.splitlines()) == 2
+
+
+def test_a_log_that_nobody_takes_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk, a reader that is gone, a stream that is closed: the work goes on, and so does the log afterwards."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    closed = io.StringIO()
+    closed.close()
+    for stream in (Path("/dev/full").open("w"), os.fdopen(writer, "w"), closed):  # noqa: SIM115 - closed below
+        monkeypatch.setattr("sys.stderr", stream)
+        configure("debug", "json")
+        structlog.get_logger().error("lost", text="x" * 10_000)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            stream.close()
+    configure("debug", "json")
+    structlog.get_logger().info("told")
+    assert '"event":"told"' in capfd.readouterr().err
 
 
 def test_groups_and_circles_of_errors_are_told() -> None:

@@ -3,7 +3,9 @@
 A new endpoint fails here until somebody has said who may use it.
 """
 
+import asyncio
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,27 +15,39 @@ import httpx
 import pytest
 
 from stands.app import bearer, token
-from stands.tenants import Tenant, settle, talk
-from switchboard.auth import make_api_key
+from stands.tenants import Tenant, judge, settle, talk
+from switchboard import clock
+from switchboard.auth import Guest, make_api_key, shared_secret
+from switchboard.auth.guest_tokens import GuestTokens
 from switchboard.settings import Settings
 
-Who = Literal["nobody", "stranger", "viewer", "support", "owner", "admin"]
-EVERYBODY: tuple[Who, ...] = ("nobody", "stranger", "viewer", "support", "owner", "admin")
+Who = Literal["nobody", "stranger", "viewer", "support", "owner", "admin", "guest", "other guest"]
+EVERYBODY: tuple[Who, ...] = ("nobody", "stranger", "viewer", "support", "owner", "admin", "guest", "other guest")
+CAPABILITIES = '{"tools": true, "temperature": true, "streaming": true}'
 RANDOM_ID = 4_503_599_627_370_495
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Statuses in the order of `EVERYBODY`, and a body that the endpoint takes; ``{conversation}`` is filled in."""
+    """Statuses in the order of `EVERYBODY`, and a body that the endpoint takes; ``{conversation}`` is filled in.
 
-    statuses: tuple[int, int, int, int, int, int]
+    ``guest``: for a visitor whose token is for this very conversation, and for one with another of the workspace.
+    """
+
+    told: tuple[int, int, int, int, int, int]
     body: Mapping[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict[str, str])
+    guest: int = 403
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """In the order of `EVERYBODY`."""
+        return (*self.told, self.guest, self.guest)
 
 
-def reads(ok: int = 200) -> Rule:
+def reads(ok: int = 200, query: Mapping[str, str] | None = None) -> Rule:
     """One thing of a workspace, which everybody in it may see."""
-    return Rule((401, 404, ok, ok, ok, ok))
+    return Rule((401, 404, ok, ok, ok, ok), query=query or {})
 
 
 def lists() -> Rule:
@@ -46,17 +60,25 @@ def changes(body: Mapping[str, Any] | None = None, ok: int = 200) -> Rule:
     return Rule((401, 404, 403, ok, ok, ok), body)
 
 
-OPEN = Rule((200, 200, 200, 200, 200, 200))
+def visits(body: Mapping[str, Any] | None = None, ok: int = 200) -> Rule:
+    """What a visitor may do in the conversation of their token, and nobody else."""
+    return Rule((401, 403, 403, 403, 403, 403), body, guest=ok)
+
+
+OPEN = Rule((200, 200, 200, 200, 200, 200), guest=200)
 SIGNED = Rule((403, 403, 403, 403, 403, 403), {"object": "page", "entry": []})
 """A token is worth nothing where the channel's signature counts."""
 
 RULES: dict[str, Rule] = {
-    "GET /webhook": Rule(SIGNED.statuses),
+    "GET /webhook": Rule(SIGNED.told),
     "POST /webhook": SIGNED,
-    "GET /webhooks/messenger": Rule(SIGNED.statuses),
+    "GET /webhooks/messenger": Rule(SIGNED.told),
     "POST /webhooks/messenger": SIGNED,
-    "GET /webhooks/instagram": Rule(SIGNED.statuses),
+    "GET /webhooks/instagram": Rule(SIGNED.told),
     "POST /webhooks/instagram": SIGNED,
+    "POST /webhooks/telegram": SIGNED,
+    # The signature in its link counts, whoever has it.
+    "GET /attachments/{attachment_id}": Rule(SIGNED.told),
     "GET /admin/conversations": lists(),
     "GET /admin/conversations/{conversation_id}": reads(),
     "GET /admin/conversations/{conversation_id}/messages": reads(),
@@ -70,13 +92,82 @@ RULES: dict[str, Rule] = {
     "POST /admin/messages/{message_id}/mark-human": changes(),
     "POST /admin/messages/{message_id}/mark-replied": changes(),
     "GET /admin/stats": lists(),
+    "GET /admin/flags": lists(),
+    "GET /api/corrections": lists(),
+    "POST /admin/messages/{message_id}/correct": changes({"content": "x"}, ok=201),
+    "POST /admin/flags/{flag_id}/claim": changes(),
+    "POST /admin/flags/{flag_id}/resolve": changes({"outcome": "dismissed"}),
+    "GET /api/agents": lists(),
+    "POST /api/agents": Rule((401, 404, 403, 403, 201, 201), {"workspace": "{workspace}", "name": "x"}),
+    "GET /api/agents/{agent_id}": reads(),
+    "GET /api/agents/{agent_id}/prompts": reads(),
+    "PUT /api/agents/{agent_id}": Rule((401, 404, 403, 403, 200, 200), {"name": "x"}),
+    "PATCH /api/agents/{agent_id}": Rule((401, 404, 403, 403, 200, 200), {"name": "x"}),
+    # Nothing uses it, so it is gone; one that is used would be archived and shown (200).
+    "DELETE /api/agents/{agent_id}": Rule((401, 404, 403, 403, 204, 204)),
+    # The same for all workspaces.
+    "GET /api/models": lists(),
+    "GET /api/models/{model_id}": Rule((401, 200, 200, 200, 200, 200)),
+    "GET /api/ratings": lists(),
+    # What people think is their own, whatever their role: each of these asks for one of theirs.
+    "POST /api/ratings": Rule((401, 404, 201, 201, 201, 201), {"message": "{answer}", "score": 5}),
+    "GET /api/ratings/by_message": reads(query={"message_id": "{answer}"}),
+    "GET /api/ratings/summary": reads(query={"message_id": "{answer}"}),
+    "GET /api/ratings/{rating_id}": reads(),
+    "PUT /api/ratings/{rating_id}": Rule((401, 404, 200, 200, 200, 200), {"score": 4}),
+    "PATCH /api/ratings/{rating_id}": Rule((401, 404, 200, 200, 200, 200), {"score": 4}),
+    "DELETE /api/ratings/{rating_id}": reads(ok=204),
+    "GET /api/flags": lists(),
+    "POST /api/flags": Rule((401, 404, 201, 201, 201, 201), {"message": "{answer}", "flag_type": "outdated"}),
+    "POST /api/flags/toggle": Rule((401, 404, 200, 200, 200, 200), {"message": "{answer}", "flag_type": "outdated"}),
+    "GET /api/flags/by_message": reads(query={"message_id": "{answer}"}),
+    "GET /api/flags/summary": reads(query={"message_id": "{answer}"}),
+    "GET /api/flags/{flag_id}": reads(),
+    "PUT /api/flags/{flag_id}": Rule((401, 404, 200, 200, 200, 200), {"flag_type": "off_topic"}),
+    "PATCH /api/flags/{flag_id}": Rule((401, 404, 200, 200, 200, 200), {"comment": "x"}),
+    "DELETE /api/flags/{flag_id}": reads(ok=204),
     "POST /api/conversations": changes({"workspace": "{workspace}"}, ok=201),
     "GET /api/conversations/{conversation_id}": reads(),
     "GET /api/conversations/{conversation_id}/messages": reads(),
     # 202: this service answers nothing by itself, and whoever asks so is not kept waiting.
     "POST /api/messages": changes({"conversation": "{conversation}", "content": "x"}, ok=202),
+    "POST /api/v1/ai/ask": changes({"workspace": "{workspace}", "question": "x", "customer_id": "{unique}"}, ok=202),
+    "GET /api/v1/ai/sessions": lists(),
+    "GET /api/v1/ai/sessions/{session_id}": reads(),
+    "POST /api/v1/ai/sessions/{session_id}/send": changes({"message": "x"}, ok=202),
+    # Public; a token makes no difference.
+    "POST /api/v1/chat/start": Rule((201, 201, 201, 201, 201, 201), {"workspace": "{workspace}"}, guest=201),
+    "GET /api/v1/chat/messages": visits(),
+    "POST /api/v1/chat/messages": visits({"content": "x"}, ok=202),
+    # Whoever has but one workspace means it; a stranger gets, and sets, their own.
+    "GET /api/v1/ai/config": lists(),
+    "PUT /api/v1/ai/config": Rule((401, 200, 403, 403, 200, 200), {"quiet_seconds": 2}),
+    "GET /api/v1/ai/config/prompts": lists(),
+    "GET /api/v1/ai/default-handler": lists(),
+    "PUT /api/v1/ai/default-handler": Rule((401, 200, 403, 403, 200, 200), {"default_reply_handler": "AI"}),
+    "GET /api/v1/ai/conversations/{conversation_id}/status": reads(),
+    "PUT /api/v1/ai/conversations/{conversation_id}/status": changes({"status": "support_active"}),
+    # Says of each id what it may not; a status of 200 is for the list.
+    "PUT /api/v1/ai/conversations/bulk-status": Rule(
+        (401, 200, 200, 200, 200, 200), {"conversation_ids": "{conversation}", "status": "resolved"}
+    ),
+    "GET /api/v1/ai/usage/stats": lists(),
+    "GET /api/v1/ai/usage/global": Rule((401, 403, 403, 403, 403, 200)),
+    "GET /api/v1/ai/analytics": lists(),
+    "GET /api/knowledge": lists(),
+    "POST /api/knowledge": changes({"workspace": "{workspace}", "title": "{unique}", "content": "x"}, ok=201),
+    "POST /api/knowledge/search": Rule((401, 404, 200, 200, 200, 200), {"workspace": "{workspace}", "query": "x"}),
+    "GET /api/knowledge/unanswered": lists(),
+    "GET /api/knowledge/{document_id}": reads(),
+    "PUT /api/knowledge/{document_id}": changes({"title": "{unique}", "content": "x"}),
+    "DELETE /api/knowledge/{document_id}": changes(ok=204),
+    # The keys and accounts of the installation.
+    "GET /api/v1/ai/health": Rule((401, 403, 403, 403, 403, 200)),
+    "POST /api/v1/ai/test": Rule((401, 403, 403, 403, 403, 200)),
     "GET /health/live": OPEN,
     "GET /health/ready": OPEN,
+    # Ends when all is told; strangers get what is theirs.
+    "GET /api/events": Rule((401, 200, 200, 200, 200, 200), query={"after": "0", "follow": "false"}, guest=200),
     # Counts of all workspaces together.
     "GET /metrics": Rule((401, 403, 403, 403, 403, 200)),
 }
@@ -84,6 +175,7 @@ RULES: dict[str, Rule] = {
 
 @pytest.fixture
 async def tenants(sql: asyncpg.Connection, client: httpx.AsyncClient) -> tuple[Tenant, Tenant]:
+    await sql.execute("insert into models (provider, name, capabilities) values ('x', 'y', $1)", CAPABILITIES)
     return await settle(sql, "OursOurs"), await settle(sql, "TheirsTheirs")
 
 
@@ -93,7 +185,8 @@ def endpoints(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{method.upper()} {path}"
 
 
-def keys(settings: Settings, ours: Tenant, theirs: Tenant) -> dict[Who, dict[str, str]]:
+def keys(settings: Settings, ours: Tenant, theirs: Tenant, conversation: int) -> dict[Who, dict[str, str]]:
+    """The headers of everybody; the guest's are for ``conversation``, the other guest's for another one of ours."""
     return {
         "nobody": {},
         "stranger": bearer(token(settings, "owner", theirs.workspace)),
@@ -101,6 +194,28 @@ def keys(settings: Settings, ours: Tenant, theirs: Tenant) -> dict[Who, dict[str
         "support": bearer(token(settings, "support", ours.workspace)),
         "owner": bearer(token(settings, "owner", ours.workspace)),
         "admin": bearer(token(settings, "admin")),
+        "guest": visitor(settings, ours, conversation),
+        "other guest": visitor(settings, ours, ours.conversation),
+    }
+
+
+def visitor(settings: Settings, ours: Tenant, conversation: int) -> dict[str, str]:
+    """The headers of a visitor with this conversation."""
+    made, _ = GuestTokens(lambda: shared_secret(settings), clock.now).make(Guest(ours.workspace, conversation))
+    return bearer(made)
+
+
+def ids_of(tenant: Tenant) -> dict[str, int]:
+    """What the words in braces of rules and addresses stand for."""
+    return {
+        "conversation": tenant.conversation,
+        "message": tenant.question,
+        "answer": tenant.answer,
+        "workspace": tenant.workspace,
+        "document": tenant.document,
+        "rating": tenant.rating,
+        "flag": tenant.flag,
+        "agent": tenant.agent,
     }
 
 
@@ -112,9 +227,23 @@ async def ask(
     body = None
     if rule.body is not None:
         body = {name: ids.get(str(value).strip("{}"), value) for name, value in rule.body.items()}
-    path = path.format(conversation_id=ids["conversation"], message_id=ids["message"])
+        body = {name: f"{uuid.uuid4()}" if value == "{unique}" else value for name, value in body.items()}
+    # Nobody gets anywhere with the id of a file alone, so any will do.
+    path = path.format(
+        conversation_id=ids["conversation"],
+        session_id=ids["conversation"],
+        # Only what the AI said can be corrected.
+        message_id=ids["answer" if path.endswith("/correct") else "message"],
+        document_id=ids["document"],
+        attachment_id=1,
+        rating_id=ids["rating"],
+        flag_id=ids["flag"],
+        agent_id=ids["agent"],
+        model_id=1,
+    )
+    query = {name: ids.get(value.strip("{}"), value) for name, value in rule.query.items()}
     waiting = {"prefer": "respond-async"}
-    return await client.request(method, path, json=body, params=rule.query, headers={**waiting, **headers})
+    return await client.request(method, path, json=body, params=query, headers={**waiting, **headers})
 
 
 async def test_every_endpoint_has_a_rule(client: httpx.AsyncClient) -> None:
@@ -128,15 +257,37 @@ async def test_everybody_may_do_what_the_rules_say(
     ours, theirs = tenants
     wrong: list[str] = []
     for endpoint, rule in RULES.items():
-        for (who, headers), expected in zip(keys(settings, ours, theirs).items(), rule.statuses, strict=True):
+        for who, expected in zip(EVERYBODY, rule.statuses, strict=True):
             # A conversation of its own for each, so that one's doing is not another's refusal.
-            conversation, question, _ = await talk(sql, ours.workspace, ours.mark)
-            ids = {"conversation": conversation, "message": question, "workspace": ours.workspace}
+            conversation, question, answer_id = await talk(sql, ours.workspace, ours.mark)
+            headers = keys(settings, ours, theirs, conversation)[who]
+            document = await sql.fetchval(
+                "insert into knowledge_documents (workspace_id, title, kind) values ($1, $2, 'text') returning id",
+                *(ours.workspace, f"{ours.mark} {endpoint} {who}"),
+            )
+            # A stranger goes by the name of our owner: what they think elsewhere is none of ours.
+            rating, flag = await judge(sql, ours.workspace, question, "owner" if who == "stranger" else who)
+            agent = await sql.fetchval(
+                "insert into agents (workspace_id, name) values ($1, $2) returning id", ours.workspace, ours.mark
+            )
+            ids = {
+                "conversation": conversation,
+                "message": question,
+                "answer": answer_id,
+                "workspace": ours.workspace,
+                "document": document,
+                "rating": rating,
+                "flag": flag,
+                "agent": agent,
+            }
             answer = await ask(client, endpoint, rule, headers, ids)
             if answer.status_code != expected:
                 wrong.append(f"{endpoint} asked by {who}: {answer.status_code} {answer.text[:200]}")
-            if who == "stranger" and ours.mark in answer.text:
+            public = endpoint == "POST /api/v1/chat/start"  # says whose page it is
+            if who == "stranger" and ours.mark in answer.text and not public:
                 wrong.append(f"{endpoint} tells a stranger: {answer.text[:200]}")
+            if who == "other guest" and f'"conversation_id":{conversation},' in answer.text:
+                wrong.append(f"{endpoint} tells another guest: {answer.text[:200]}")
             if answer.status_code >= 400 and rule is not OPEN:
                 assert answer.headers["content-type"] == "application/problem+json", endpoint
                 assert answer.json()["success"] is False
@@ -149,10 +300,14 @@ async def test_what_is_refused_has_changed_nothing(
     client: httpx.AsyncClient, settings: Settings, sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]
 ) -> None:
     ours, theirs = tenants
-    ids = {"conversation": ours.conversation, "message": ours.question, "workspace": ours.workspace}
+    ids = ids_of(ours)
+    async with asyncio.timeout(10):  # what has happened gets its place in the feed, whoever asks for what
+        while await sql.fetchval("select exists (select from events where position is null)"):
+            await asyncio.sleep(0.02)
     before = await count_everything(sql)
     for endpoint, rule in RULES.items():
-        for (_, headers), status in zip(keys(settings, ours, theirs).items(), rule.statuses, strict=True):
+        everybody = keys(settings, ours, theirs, ours.conversation)
+        for headers, status in zip(everybody.values(), rule.statuses, strict=True):
             if status >= 400:
                 await ask(client, endpoint, rule, headers, ids)
     assert await count_everything(sql) == before
@@ -162,8 +317,8 @@ async def test_what_belongs_to_others_looks_like_what_is_not_there(
     client: httpx.AsyncClient, settings: Settings, tenants: tuple[Tenant, Tenant]
 ) -> None:
     ours, theirs = tenants
-    stranger = keys(settings, ours, theirs)["stranger"]
-    real = {"conversation": ours.conversation, "message": ours.question, "workspace": ours.workspace}
+    stranger = keys(settings, ours, theirs, ours.conversation)["stranger"]
+    real = ids_of(ours)
     made_up = dict.fromkeys(real, RANDOM_ID)
     compared = 0
     for endpoint, rule in RULES.items():

@@ -36,7 +36,7 @@ FOLLOWED = [ROOT / "README.md", *(page for page in GUIDE if RUNNABLE in page.rea
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))]
 NOT_FOLLOWED = ("docker ", "make test", "supabase ", "sudo ")
 """What a `$ ` may start that a test cannot: it needs what is not here, or would be the tests in the tests."""
-NO_SETTINGS = {"HUMAN_AGENT", "SWITCHBOARD_URL", "SWITCHBOARD_TOKEN", "CHANGELOG", "LICENSE"}
+NO_SETTINGS = {"HUMAN_AGENT", "FORWARDED_ALLOW_IPS", "SWITCHBOARD_URL", "SWITCHBOARD_TOKEN", "CHANGELOG", "LICENSE"}
 """Words in capitals with an underscore that name something else."""
 
 

@@ -21,9 +21,13 @@ OTHER_POLICIES = {
     "workspaces": "(id = ANY (ARRAY( SELECT my_workspaces() AS my_workspaces)))",
     # `my_workspaces` reads it: the common form would ask itself.
     "members": "(user_id = (( SELECT auth.uid() AS uid))::text)",
-    # Belongs to callers of the API, not to workspaces; nobody else has any business there.
+    # Belong to callers of the API and to the installation, not to workspaces; nobody else has any business there.
     "idempotency_keys": "false",
+    "upkeep": "false",
+    "health_checks": "false",
+    "models": "false",
 }
+OF_NO_WORKSPACE = {"idempotency_keys", "upkeep", "health_checks", "models"}
 DEFINERS = {
     # Supabase keeps its list of migrations where service_role may not look.
     "applied_migrations",
@@ -35,6 +39,9 @@ CALLED_BY_POLICIES = {"my_workspaces"}
 async def tenants(sql: asyncpg.Connection) -> tuple[Tenant, Tenant]:
     """Ours and theirs; ours asks, theirs must stay unknown."""
     await sql.execute("insert into idempotency_keys (caller, key, request_hash) values ('x', 'x', 'x')")
+    await sql.execute("insert into upkeep (name, due_at) values ('x', now())")
+    await sql.execute("insert into health_checks (kind, name, ok) values ('provider', 'x:y', true)")
+    await sql.execute("insert into models (provider, name) values ('x', 'y')")
     return await settle(sql, "OursOurs"), await settle(sql, "TheirsTheirs")
 
 
@@ -141,9 +148,9 @@ async def test_no_function_has_two_signatures(sql: asyncpg.Connection) -> None:
 async def test_every_table_has_a_row_of_each_business(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
     # What follows would prove nothing about an empty table.
     for table in await tables(sql):
-        column = {"workspaces": "id", "idempotency_keys": "null::bigint"}.get(table, "workspace_id")
+        column = "null::bigint" if table in OF_NO_WORKSPACE else "id" if table == "workspaces" else "workspace_id"
         held = {row[0] for row in await sql.fetch(f"select distinct {column} from {table}")}
-        wanted = {None} if table == "idempotency_keys" else {tenant.workspace for tenant in tenants}
+        wanted = {None} if table in OF_NO_WORKSPACE else {tenant.workspace for tenant in tenants}
         assert held >= wanted, f"stands/tenants.py puts nothing into {table}"
 
 
@@ -159,11 +166,11 @@ async def test_people_read_the_rows_of_their_own_workspaces(
 ) -> None:
     ours, _ = tenants
     for table in await tables(sql):
-        column = {"workspaces": "id", "idempotency_keys": "caller"}.get(table, "workspace_id")
+        column = "id" if table == "workspaces" else "workspace_id"
         async with acting(sql, "authenticated", ours.person):
-            if table == "idempotency_keys":
+            if table in OF_NO_WORKSPACE:
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                    await sql.fetch(f"select {column} from {table}")
+                    await sql.fetch(f"select from {table}")
                 continue
             seen = [row[0] for row in await sql.fetch(f"select {column} from {table}")]
             assert set(seen) == {ours.workspace}, table
@@ -171,7 +178,7 @@ async def test_people_read_the_rows_of_their_own_workspaces(
 
 async def test_people_without_a_workspace_read_nothing(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
     for table in await tables(sql):
-        if table == "idempotency_keys":
+        if table in OF_NO_WORKSPACE:
             continue
         async with acting(sql, "authenticated", "00000000-0000-4000-8000-000000000000"):
             column = "id" if table == "workspaces" else "workspace_id"
@@ -183,6 +190,13 @@ async def test_nobody_reads_the_hashes_of_keys(sql: asyncpg.Connection, tenants:
         async with acting(sql, "authenticated", tenants[0].person):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await sql.fetch(f"select {columns} from api_keys")
+
+
+async def test_nobody_reads_the_keys_for_providers(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
+    for columns in ("sealed", "*"):
+        async with acting(sql, "authenticated", tenants[0].person):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await sql.fetch(f"select {columns} from provider_keys")
 
 
 async def test_people_write_nothing_past_the_service(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
@@ -217,28 +231,85 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
     conversation = {"conversation_id": theirs.conversation}
     workspace = {"workspace_id": theirs.workspace}
     key = {"name": "k", "role": "owner", "prefix": "p", "key_hash": "h"}
+    document = {"document_id": theirs.document}
+    answer = {"message_id": theirs.answer}
+    agent = {"agent_id": theirs.agent}
+    content = {"kind": "text", "body": "eA==", "content_hash": "h"}
     return {
         "add_user_message": ({**conversation, "content": "x"}, NotFound),
+        "ask_in_session": ({**workspace, "customer_id": "x", "content": "x", "external_id": "x"}, NotFound),
+        "ask_knowledge": ({**workspace, "query": theirs.mark}, NotFound),
         "assign_conversation": ({**conversation, "assigned_to": "me"}, NotFound),
+        "change_flag": ({"flag_id": theirs.flag, "comment": "x"}, NotFound),
+        "change_rating": ({"rating_id": theirs.rating, "score": 1}, NotFound),
+        "change_agent": ({**agent, "changes": {"name": "x"}}, NotFound),
+        "claim_flag": ({"flag_id": theirs.flag}, NotFound),
+        "chat_analytics": ({**workspace, "days": 30}, NotFound),
         "conversation_stats": ({}, None),
+        "correct_message": ({**answer, "content": "x", "parts": [], "send": True}, NotFound),
+        "count_statuses": ({}, None),
         "create_api_key": ({**workspace, **key}, NotFound),
+        "create_agent": ({**workspace, "changes": {"name": "x"}}, NotFound),
+        "delete_agent": (agent, NotFound),
+        "delete_document": (document, NotFound),
+        "delete_rating": ({"rating_id": theirs.rating}, NotFound),
         "events_after": ({"after": 0}, None),
+        "find_agent": (agent, None),
         "find_conversation": (conversation, None),
+        "find_document": (document, None),
+        "find_flag": ({"flag_id": theirs.flag}, None),
+        "find_guest": ({}, None),
         "find_message": ({"message_id": theirs.question}, None),
+        "find_rating": ({"rating_id": theirs.rating}, None),
         "find_reply": ({**conversation, "seq": 1}, None),
+        "flag_message": ({**answer, "flag_type": "outdated"}, NotFound),
+        "flag_summary": (answer, NotFound),
+        "get_ai_config": (workspace, NotFound),
+        "get_agent": (agent, None),
         "get_conversation": (conversation, None),
+        "get_document": (document, None),
+        "get_flag": ({"flag_id": theirs.flag}, None),
+        "get_rating": ({"rating_id": theirs.rating}, None),
+        "guest_conversation": ({}, None),
         "hand_back": (conversation, NotFound),
+        "list_agent_prompts": (agent, NotFound),
+        "list_agents": (workspace, None),
         "list_conversations": ({"filters": {}, "sort": "last_message_at"}, None),
+        "list_corrections": ({"filters": {}}, None),
+        "list_documents": (workspace, None),
+        "list_flags": (answer, NotFound),
+        "list_guest_messages": ({}, NotFound),
         "list_messages": (conversation, NotFound),
+        "list_ratings": (answer, NotFound),
+        "list_sessions": ({"filters": {}, "customer_id": "x"}, None),
+        "list_prompts": (workspace, NotFound),
         "mark_message": ({"message_id": theirs.question, "mark": "human"}, NotFound),
         "open_conversation": ({**workspace, "platform": "api", "user_id": "x"}, NotFound),
         "post_human_reply": ({**conversation, "content": "x", "parts": []}, NotFound),
+        "put_document": ({**workspace, **content, "title": "x"}, NotFound),
+        "rate_message": ({**answer, "score": 1}, NotFound),
+        "rating_summary": (answer, NotFound),
+        "replace_document": ({**document, **content}, NotFound),
+        "require_agent_to_change": (agent, NotFound),
+        "require_answer": (answer, NotFound),
         "require_conversation": ({**conversation, "minimum": "viewer"}, NotFound),
+        "require_document": ({**document, "minimum": "viewer"}, NotFound),
+        "require_flag_to_review": ({"flag_id": theirs.flag}, NotFound),
+        "require_kept_message": (answer, NotFound),
         "require_role": ({**workspace, "minimum": "viewer"}, Forbidden),
+        "require_unresolved_flag": ({"flag_id": theirs.flag}, NotFound),
+        "resolve_flag": ({"flag_id": theirs.flag, "outcome": "fixed"}, NotFound),
+        "review_flags": ({"filters": {}}, None),
+        "set_ai_config": ({**workspace, "changes": {"quiet_seconds": 9}}, NotFound),
         "set_lifecycle": ({**conversation, "lifecycle": "closed"}, NotFound),
         "set_priority": ({**conversation, "priority": 9}, NotFound),
+        "set_statuses": ({"conversation_ids": [theirs.conversation], "status": "closed"}, None),
         "take_over": (conversation, NotFound),
+        "unanswered_questions": (workspace, None),
+        "usage_global": ({"days": 30}, Forbidden),
+        "usage_stats": ({**workspace, "days": 30}, NotFound),
         "visible_workspaces": ({}, None),
+        "withdraw_flag": ({"flag_id": theirs.flag}, NotFound),
     }
 
 
@@ -280,7 +351,8 @@ async def ask(
 async def test_a_caller_without_any_workspace_sees_nothing(database: Database, tenants: tuple[Tenant, Tenant]) -> None:
     nobody: dict[str, Any] = {"subject": "nobody", "admin": False, "roles": {}}
     assert await database.call("list_conversations", caller=nobody, filters={}, sort="priority") == []
-    assert await database.call("events_after", caller=nobody, after=0) == []
+    await database.call("follow_events", after=0)
+    assert (await database.call("events_after", caller=nobody, after=0))["events"] == []
     assert (await database.call("conversation_stats", caller=nobody))["total_messages"] == 0
 
 
@@ -288,15 +360,16 @@ async def test_an_admin_sees_both(database: Database, tenants: tuple[Tenant, Ten
     admin: dict[str, Any] = {"subject": "admin", "admin": True, "roles": {}}
     rows = await database.call("list_conversations", caller=admin, filters={}, sort="created_at")
     assert {row["workspace_id"] for row in rows} == {tenant.workspace for tenant in tenants}
-    events = await database.call("events_after", caller=admin, after=0)
-    assert {event["workspace_id"] for event in events} == {tenant.workspace for tenant in tenants}
+    await database.call("follow_events", after=0)
+    page = await database.call("events_after", caller=admin, after=0)
+    assert {event["workspace_id"] for event in page["events"]} == {tenant.workspace for tenant in tenants}
 
 
 async def everything_of(sql: asyncpg.Connection, tenant: Tenant) -> dict[str, Any]:
     """All rows of a workspace, table by table."""
     kept: dict[str, Any] = {}
     for table in await tables(sql):
-        if table != "idempotency_keys":
+        if table not in OF_NO_WORKSPACE:
             column = "id" if table == "workspaces" else "workspace_id"
             rows = await sql.fetch(
                 f"select to_jsonb(t) r from {table} t where {column} = $1 order by 1", tenant.workspace

@@ -94,7 +94,8 @@ def test_what_is_secret_is_kept_secret_and_has_no_default(name: str):
 def test_secrets_are_not_printed():
     secret = "a-secret-that-must-not-be-seen-anywhere"
     named = {name: secret for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
-    settings = load(**named, facebook_page_id="1", supabase_url="http://localhost")
+    named |= {"openai_servers": "acme=http://localhost/v1", "openai_server_keys": f"acme={secret}"}
+    settings = load(**named, facebook_page_id="1", supabase_url="http://localhost", instagram_account_id="1")
     assert secret not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
 
 
@@ -103,8 +104,26 @@ def test_secrets_are_not_printed():
     [
         ({"SUPABASE_URL": "https://example.test"}, ["SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"]),
         ({"FACEBOOK_PAGE_ID": "1", "FACEBOOK_APP_SECRET": "hush"}, ["FACEBOOK_VERIFY_TOKEN"]),
+        ({"FILE_STORAGE": "supabase"}, ["SUPABASE_URL"]),
+        ({"TELEGRAM_BOT_TOKEN": "1:hush"}, ["TELEGRAM_SECRET_TOKEN"]),
+        ({"INSTAGRAM_ACCOUNT_ID": "1"}, ["INSTAGRAM_ACCESS_TOKEN"]),
+        (
+            {"INSTAGRAM_ACCOUNT_ID": "1", "INSTAGRAM_ACCESS_TOKEN": "hush"},
+            ["INSTAGRAM_APP_SECRET", "FACEBOOK_APP_SECRET"],
+        ),
+        (
+            {"INSTAGRAM_ACCOUNT_ID": "1", "INSTAGRAM_ACCESS_TOKEN": "hush", "INSTAGRAM_APP_SECRET": "hush"},
+            ["INSTAGRAM_VERIFY_TOKEN", "FACEBOOK_VERIFY_TOKEN"],
+        ),
         ({"DEFAULT_MODEL": "openai:gpt-5.4-mini"}, ["OPENAI_API_KEY"]),
         ({"DEFAULT_MODEL": "quote"}, ["DEFAULT_MODEL"]),
+        ({"DEFAULT_MODEL": "acme:m"}, ["DEFAULT_MODEL", "gemini, openai, anthropic, mistral or extractive"]),
+        ({"FALLBACK_MODELS": "extractive:quote mistral:m"}, ["FALLBACK_MODELS", "MISTRAL_API_KEY"]),
+        ({"FALLBACK_MODELS": "extractive"}, ["FALLBACK_MODELS", "provider:model"]),
+        ({"OPENAI_SERVERS": "http://localhost/v1"}, ["OPENAI_SERVERS", "name=value"]),
+        ({"OPENAI_SERVERS": "openai=http://localhost/v1"}, ["OPENAI_SERVERS", "is a provider already"]),
+        ({"OPENAI_SERVER_KEYS": "acme=hush"}, ["OPENAI_SERVERS", "acme"]),
+        ({"OPENAI_SERVER_KEYS": "hush"}, ["OPENAI_SERVER_KEYS", "name=value"]),
         ({"PORT": "hush"}, ["PORT"]),
         ({"JWT_SECRET": "hush"}, ["JWT_SECRET", "openssl rand -hex 32"]),
     ],
@@ -118,6 +137,22 @@ def test_what_is_wrong_is_named_and_not_repeated(
         load()
     assert all(name in wrong.value.message for name in named)
     assert "hush" not in wrong.value.message
+
+
+@pytest.mark.parametrize(
+    ("keys", "model"),
+    [
+        ("gemini openai anthropic mistral", "gemini:gemini-3.8-flash"),
+        ("openai anthropic mistral", "openai:gpt-5.4-mini"),
+        ("anthropic mistral", "anthropic:claude-haiku-5-5"),
+        ("mistral", "mistral:mistral-small-latest"),
+        ("", "extractive:quote"),
+    ],
+)
+def test_the_first_key_decides_about_the_model_that_nobody_names(keys: str, model: str):
+    with_keys = {f"{name}_api_key": "k" for name in keys.split()}
+    assert load(**with_keys).model == model
+    assert load(**with_keys, default_model="extractive:quote").model == "extractive:quote"
 
 
 def reads_of_the_environment(source: str) -> Iterator[str]:

@@ -115,12 +115,15 @@ async def test_a_slash_at_the_end_is_the_same_address(
 ) -> None:
     document = (await client.get("/openapi.json")).json()
     for path, operations in document["paths"].items():
-        concrete = path.format(conversation_id=ours.conversation, message_id=ours.question)
+        ids = ours.ids
         for method in operations:
+            # What is deleted is not there the second time: such a request asks for what never was.
+            concrete = path.format(**(dict.fromkeys(ids, 2**40) if method == "delete" else ids))
             headers = admin | {"prefer": "respond-async"}
-            plain = await client.request(method, concrete, headers=headers)
+            query = {"follow": "false"} if path == "/api/events" else {}  # without it the answer has no end
+            plain = await client.request(method, concrete, params=query, headers=headers)
             for slashes in ("/", "//"):
-                slashed = await client.request(method, concrete + slashes, headers=headers)
+                slashed = await client.request(method, concrete + slashes, params=query, headers=headers)
                 assert slashed.status_code == plain.status_code, (method, path)
                 assert not slashed.is_redirect
     for query in ("?limit=1", "/?limit=1"):

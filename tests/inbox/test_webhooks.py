@@ -8,12 +8,14 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pytest
 
 from channels.payloads import AT, IG_TEXT, IGID, PSID, body, event
 from stands.app import PAGE, VERIFY_TOKEN, bearer, rest_settings, running_client, signed, token, until_ready
 from stands.served import until_sorted
 from stands.supabase import Supabase
 from switchboard.bell import Bell
+from switchboard.channels import Inbound
 from switchboard.channels.messenger import parse
 from switchboard.database.postgres import Postgres
 from switchboard.inbox.accept import Intake
@@ -211,8 +213,8 @@ async def test_a_thousand_messages_are_one_statement(client: httpx.AsyncClient, 
     assert (await post(client, content)).status_code == 200
     assert time.monotonic() - started < 3
     assert await rows_of(sql) == (1000, 100, 100)
-    # One transaction, and inside it each event of a conversation after the other.
-    assert await sql.fetchval("select count(distinct xid::text) from events") == 1
+    # One transaction, for all have its time, and inside it each event of a conversation after the other.
+    assert await sql.fetchval("select count(distinct at) from events") == 1
     assert await sql.fetchval("select count(*) from inbox") == 1
     assert (
         await sql.fetchval(
@@ -232,14 +234,30 @@ async def test_a_batch_is_one_call(postgres: Postgres, sql: Sql, tmp_path: Path)
 
     counted: Any = Counted()
     intake = Intake(counted, Spool(tmp_path, 1_000_000), sort_bell=Bell(), spool_bell=Bell())
-    events = 0
-    for size in (0, 1, 1000, 1001):
-        content = body(*(said(f"m_{size}_{n}") for n in range(size)))
-        events += len(parse.parse(content))
+    contents_sent = [body(*(said(f"m_{size}_{n}") for n in range(size))) for size in (0, 1, 1000, 1001)]
+    for content in [*contents_sent, b"\xff\x00"]:
         calls.clear()
-        assert await intake.accept("messenger", content, parse.parse(content), None) == "stored"
+        assert await intake.accept("messenger", content) == "stored"
         assert calls == ["accept_webhook"]
-    assert await sql.fetchval("select sum(jsonb_array_length(events)) from inbox") == events
+    assert [row[0] for row in await sql.fetch("select body from inbox order by id")] == [*contents_sent, b"\xff\x00"]
+
+
+async def test_one_that_a_fault_of_ours_cannot_read_stops_nobody(
+    client: httpx.AsyncClient, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    understood = parse.parse
+
+    def parse_all_but(content: bytes) -> list[Inbound]:
+        if b"m_1" in content:
+            raise ZeroDivisionError
+        return understood(content)
+
+    monkeypatch.setattr(parse, "parse", parse_all_but)
+    for mid in ("m_1", "m_2"):
+        assert (await post(client, body(said(mid, mid)))).status_code == 200
+    assert await contents(sql) == ["m_2"]
+    kept = json.loads(await sql.fetchval("select unhandled from inbox where position('m_1'::bytea in body) > 0"))
+    assert kept[0]["reason"] == "it could not be read: ZeroDivisionError"
 
 
 async def test_what_comes_twice_is_stored_once(client: httpx.AsyncClient, sql: Sql) -> None:

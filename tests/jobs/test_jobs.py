@@ -1,30 +1,17 @@
 """Background jobs: asked for on schedule, done once each time, in this process and over every broker we offer."""
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import urlsplit
 
 import pytest
 from structlog.testing import capture_logs
 
+from stands.brokers import BROKERS, NAMES, need
 from switchboard.database import Database
 from switchboard.errors import Misconfigured
-from switchboard.jobs import Job, Jobs
+from switchboard.jobs import AT_ONCE, Job, Jobs
 from switchboard.upkeep.purge import purge
-
-BROKERS = ["redis://127.0.0.1:6379/9", "nats://127.0.0.1:4222", "amqp://guest:guest@127.0.0.1:5672/"]
-
-
-def need(url: str) -> None:
-    """Skips without the broker; fails in CI, where a broker that is not there is a hole in what we prove."""
-    address = urlsplit(url)
-    try:
-        socket.create_connection((address.hostname or "", address.port or 0), timeout=1).close()
-    except OSError:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"nothing listens at {url}")
 
 
 @asynccontextmanager
@@ -38,7 +25,7 @@ async def running(jobs: Jobs) -> AsyncIterator[None]:
             await task
 
 
-@pytest.mark.parametrize("url", [None, *BROKERS], ids=["in process", "redis", "nats", "rabbitmq"])
+@pytest.mark.parametrize("url", [None, *BROKERS], ids=["in process", *NAMES])
 @pytest.mark.xdist_group("brokers")
 # taskiq's Redis broker leaves its clients to the garbage collector; the brokers call deprecated functions of asyncio.
 @pytest.mark.filterwarnings(
@@ -87,6 +74,56 @@ async def test_what_runs_when_the_process_stops_is_waited_for() -> None:
     assert ended.is_set()
 
 
+async def test_a_stopping_process_waits_as_long_as_it_may_and_then_cuts_off() -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+    told: list[str] = []
+
+    async def short() -> None:
+        began.set()
+        await ended.wait()
+        told.append("short")
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.append("endless was cut off")
+            raise
+
+    jobs = Jobs(None, (Job("short", short, every=60), Job("endless", endless, every=60)))
+    with capture_logs() as logs:
+        async with running(jobs), asyncio.timeout(10):
+            await began.wait()
+            asyncio.get_running_loop().call_later(0.1, ended.set)
+            await jobs.drain(1)
+            assert told == ["short", "endless was cut off"]
+            await jobs.ask("short")
+    assert told == ["short", "endless was cut off"], "it takes no more"
+    assert [line["job"] for line in logs if line["event"] == "job cut off"] == ["endless"]
+
+
+async def test_no_more_jobs_at_a_time_than_there_is_room_for() -> None:
+    now = most = 0
+    full, go = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        if now >= AT_ONCE:
+            full.set()
+        await go.wait()
+        now -= 1
+
+    many = tuple(Job(f"job {number}", work, every=0.01) for number in range(3 * AT_ONCE))
+    async with running(Jobs(None, many)), asyncio.timeout(10):
+        await full.wait()
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+        assert most == AT_ONCE
+        go.set()
+
+
 def test_a_broker_we_do_not_know_is_named_at_the_start() -> None:
     with pytest.raises(Misconfigured, match="BROKER_URL"):
         Jobs("kafka://there", ())
@@ -100,7 +137,6 @@ async def test_what_was_kept_long_enough_is_deleted(database: Database) -> None:
                 "platform": "messenger",
                 "account": "1",
                 "body": "\\x7b7d",
-                "events": [],
                 "received_at": at,
                 "sorted_at": done,
             }
@@ -116,6 +152,7 @@ async def test_what_was_kept_long_enough_is_deleted(database: Database) -> None:
         "idempotency_keys",
         [{"caller": "c", "key": key, "request_hash": "h", "created_at": at} for key, at in keys],
     )
-    assert await purge(database, inbox_days=30) == 2
+    gone = await purge(database, inbox_days=30, event_days=30)
+    assert {what: times for what, times in gone.items() if times} == {"inbox": 1, "idempotency_keys": 1}
     assert [row["key"] for row in await database.select("idempotency_keys")] == ["new"]
     assert len(await database.select("inbox")) == 2, "what is not sorted yet is never deleted"

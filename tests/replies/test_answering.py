@@ -43,6 +43,20 @@ async def test_a_models_answer_is_stored_with_what_it_took(shop: Shop, postgres:
     assert "When are you open?" in told
 
 
+@pytest.mark.parametrize(
+    ("play", "said"),
+    [
+        (plays.say("nine\0 to five"), "nine\ufffd to five"),
+        (plays.call_tool("hand_over", '{"reason": "a\\u0000b"}', text="One\0 moment"), "One\ufffd moment"),
+        (plays.fail(400, "no\0 such"), "I cannot answer right now. A colleague will get back to you here."),
+    ],
+)
+async def test_what_no_database_can_hold_silences_nobody(shop: Shop, play: plays.Play, said: str) -> None:
+    shop.llm.play(play)
+    await shop.hears("When are you open?")
+    assert (await shop.until_message(sender_type="bot", delivery_state="sent"))["content"] == said
+
+
 async def test_a_burst_is_answered_once(shop: Shop, postgres: Postgres) -> None:
     await postgres.update("workspaces", {"quiet_seconds": 0.4}, where={"id": 1})
     for number, text in enumerate(["Hi", "a cappuccino", "and a croissant"]):

@@ -1,10 +1,12 @@
 """A turn is answered once, by one worker, and never over a person: the rules of the turn, on both transports."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from stands.desk import ANNA, BEN, Desk
+from switchboard import clock
 from switchboard.database import Database
 from switchboard.errors import Conflict
 
@@ -248,3 +250,29 @@ async def test_the_same_turn_cannot_be_answered_twice_even_with_every_check_off(
     again = {name: reply[name] for name in reply if name != "id"} | {"lease_no": 99}
     with pytest.raises(Conflict):
         await desk.database.insert("replies", [again])
+
+
+async def test_a_message_that_comes_long_after_a_newer_one_was_answered_is_for_people(desk: Desk) -> None:
+    await desk.hears("When are you open?")
+    await desk.answers()
+    before = (clock.now() - timedelta(minutes=11)).isoformat()
+    old = {"kind": "message", "text": "Hi", "external_id": "old", "at": before}
+    for _ in range(2):  # and once more, as channels do
+        await desk.receives(old)
+    assert await desk.claims() == []
+    found = await desk.database.select("messages", where={"requires_human": True})
+    assert [row["content"] for row in found] == ["Hi"]
+    assert (await desk.events()).count("message.requires_human") == 1
+    (conversation,) = await desk.database.select("conversations")
+    assert conversation["requires_human"]
+
+
+async def test_an_old_message_that_is_the_newest_is_answered(desk: Desk) -> None:
+    before = (clock.now() - timedelta(hours=3)).isoformat()
+    await desk.receives({"kind": "message", "text": "Hi", "external_id": "old", "at": before})
+    await desk.answers()
+    # The one that was answered comes again, after others.
+    await desk.hears("And now?")
+    await desk.answers()
+    await desk.receives({"kind": "message", "text": "Hi", "external_id": "old", "at": before})
+    assert await desk.database.select("messages", where={"requires_human": True}) == []

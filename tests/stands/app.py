@@ -16,9 +16,11 @@ import structlog
 import uvicorn
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from stands.pooler import by_pooler
 from stands.supabase import Supabase
 from switchboard import clock
 from switchboard.auth import local_secret, make_token
+from switchboard.serving import WEBSOCKETS, cut_off_unread, end_streams
 from switchboard.settings import Settings
 from switchboard.web import create_app
 
@@ -49,8 +51,10 @@ def local_settings(database_url: str | None = None, **overrides: Any) -> Setting
 
     ``reply_concurrency`` is 0: nothing is answered unless a test asks for it. Nor is there a folder for a spool.
     """
+    address, pooled = by_pooler(database_url) if database_url else (None, None)
     told: dict[str, Any] = {
-        "database_url": database_url,
+        "database_url": address,
+        "database_pooler": pooled,
         "data_dir": Path("/dev/null"),
         "jwt_secret": JWT_SECRET,
         "log_format": "json",
@@ -110,17 +114,18 @@ async def serving(app: Any) -> AsyncGenerator[str]:
         uvicorn.Config(
             app,
             http="httptools",
-            ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
+            **WEBSOCKETS,
             timeout_graceful_shutdown=5,
         )
     )
     # Not `create_server`: without its protocol named, asyncio would leave Nagle's 40 ms in every answer.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
+        cut_off_unread(listening)
         running = asyncio.create_task(server.serve([listening]))
         entered = asyncio.create_task(server.running.wait())
         await asyncio.wait([running, entered], return_when=asyncio.FIRST_COMPLETED)
@@ -171,6 +176,10 @@ class _Server(uvicorn.Server):
             self.should_exit = True
         if self.started:
             self.running.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await end_streams(self.config.app)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

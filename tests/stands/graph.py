@@ -128,6 +128,12 @@ class GraphStand:
         self.calls: list[Call] = []
         self.on_send = on_send
         self.url = ""
+        self.subscribed: list[str] = []
+        """The fields of `subscribed_apps`."""
+        self.files: list[tuple[str, str, bytes]] = []
+        """Files that were sent along: name, type, bytes."""
+        self.hanging = 0
+        """How many calls wait for `release`."""
         self._log = log
         self._scripted: deque[Answer] = deque()
         self._scripted_actions: deque[Answer] = deque()
@@ -165,9 +171,14 @@ class GraphStand:
         """The same for calls without a message."""
         self._scripted_actions += answers
 
+    def forget(self) -> None:
+        """What was scripted for messages and not used yet is not done."""
+        self._scripted.clear()
+
     def release(self) -> None:
-        """Ends what hangs; it is answered as accepted or not answered at all."""
+        """Ends what hangs; it is answered as accepted or not answered at all. What hangs later waits for the next."""
         self._released.set()
+        self._released = asyncio.Event()
 
     async def wait_for(self, count: int, *, seconds: float = 10) -> list[Call]:
         """Returns the calls as soon as there are ``count``. Raises `TimeoutError`."""
@@ -188,16 +199,29 @@ class GraphStand:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         call = await self._record(request)
+        if call.path.endswith("/subscribed_apps"):
+            return self._subscribe(call)
         scripted = self._scripted if call.is_message else self._scripted_actions
         answer = scripted.popleft() if scripted else ok()
         identifier = await self._accept(call) if answer.accepted else ""
         if answer.how == "hang":
+            self.hanging += 1
             await self._released.wait()
+            self.hanging -= 1
         if answer.how == "reset" or (answer.how == "hang" and not answer.accepted):
             _reset(request)
         return await self._answer(request, call, answer, identifier)
 
+    def _subscribe(self, call: Call) -> web.Response:
+        if call.method == "POST":
+            self.subscribed = call.query["subscribed_fields"].split(",")
+            return web.json_response({"success": True})
+        apps = [{"id": "42", "name": "Desk", "subscribed_fields": self.subscribed}] if self.subscribed else []
+        return web.json_response({"data": apps})
+
     async def _record(self, request: web.Request) -> Call:
+        if request.content_type.startswith("multipart/"):
+            return await self._record_form(request)
         body = await request.read()
         call = Call(
             number=len(self.calls) + 1,
@@ -208,6 +232,22 @@ class GraphStand:
             json=json.loads(body) if body else {},
             at=time.monotonic(),
         )
+        return await self._keep(call)
+
+    async def _record_form(self, request: web.Request) -> Call:
+        """A message with a file: the fields as JSON, the file's bytes in `files`."""
+        form = await request.post()
+        content: dict[str, Any] = {}
+        for name, value in form.items():
+            if isinstance(value, web.FileField):
+                self.files.append((value.filename, value.content_type, value.file.read()))
+            else:
+                content[name] = json.loads(str(value)) if str(value).startswith("{") else value
+        number, headers = len(self.calls) + 1, dict(request.headers)
+        call = Call(number, request.method, request.path, dict(request.query), headers, content, time.monotonic())
+        return await self._keep(call)
+
+    async def _keep(self, call: Call) -> Call:
         self._write(call)
         async with self._arrived:
             self.calls.append(call)

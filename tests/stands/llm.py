@@ -2,11 +2,11 @@
 
     async with LlmStand() as llm:
         llm.play(say("We open ", "at nine."), fail(429, retry_after="2"))   # for the next two calls, in order
-        ... point OPENAI_BASE_URL at llm.openai_url ...
+        ... point OPENAI_BASE_URL at llm.openai_url, MISTRAL_BASE_URL at llm.mistral_url, the others at llm.url ...
         await llm.wait_for(2)
         assert llm.calls[0].body["model"] == "gpt-5.4-mini"
 
-To add a vendor, write its wire as `llm_openai.py` does and add its route in `LlmStand.__aenter__`.
+To add a vendor, write its wire as `llm_openai.py` does and add its route to `_WIRES`.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from stands import llm_openai
+from stands import llm_anthropic, llm_gemini, llm_mistral, llm_openai
 from stands.plays import (
     ANSWER,
     Play,
@@ -68,6 +68,12 @@ __all__ = [
 Wire = Callable[[Play, dict[str, Any]], AsyncIterator[bytes | None]]
 """The lines of a stream for a request's body; None resets the connection."""
 ErrorBody = Callable[[Play], dict[str, Any]]
+_WIRES = (
+    ("openai", "/v1/chat/completions", llm_openai),
+    ("mistral", "/mistral/v1/chat/completions", llm_mistral),
+    ("anthropic", "/v1/messages", llm_anthropic),
+    ("gemini", "/v1beta/models/{model}:streamGenerateContent", llm_gemini),
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,17 @@ class LlmStand:
     @property
     def openai_url(self) -> str:
         """For OPENAI_BASE_URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.url}/v1"
+
+    @property
+    def mistral_url(self) -> str:
+        """For MISTRAL_BASE_URL."""
+        return f"{self.url}/mistral"
+
+    @property
+    def url(self) -> str:
+        """For ANTHROPIC_BASE_URL and GEMINI_BASE_URL."""
+        return f"http://127.0.0.1:{self.port}"
 
     async def wait_for(self, calls: int, seconds: float = 10) -> None:
         """Until so many calls have come in all. Raises TimeoutError."""
@@ -115,7 +131,8 @@ class LlmStand:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=50_000_000)
-        app.router.add_post("/v1/chat/completions", self._serve("openai", llm_openai.stream, llm_openai.error_body))
+        for vendor, path, wire in _WIRES:
+            app.router.add_post(path, self._serve(vendor, wire.stream, wire.error_body))
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -137,6 +154,8 @@ class LlmStand:
     ) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.StreamResponse:
             body: dict[str, Any] = await request.json()
+            # One vendor names the model in the address.
+            body |= request.match_info
             await self._note(vendor, request, body)
             play = self._plays.popleft() if self._plays else self.default
             if play.obedient:

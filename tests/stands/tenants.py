@@ -1,5 +1,6 @@
 """Two businesses that must never hear of one another, each with a row in every table."""
 
+import json
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,24 @@ class Tenant:
     conversation: int
     question: int
     answer: int
+    document: int
+    attachment: int
+    rating: int
+    flag: int
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """What the parameters of addresses stand for."""
+        return {
+            "conversation_id": self.conversation,
+            "session_id": self.conversation,
+            "message_id": self.question,
+            "document_id": self.document,
+            "attachment_id": self.attachment,
+            "agent_id": self.agent,
+            "rating_id": self.rating,
+            "flag_id": self.flag,
+        }
 
     def caller(self, role: str = "owner") -> dict[str, Any]:
         """What SQL functions take as `caller`."""
@@ -36,31 +55,89 @@ async def settle(sql: asyncpg.Connection, mark: str) -> Tenant:
     agent = await sql.fetchval(
         "insert into agents (workspace_id, name, is_default) values ($1, $2, true) returning id", workspace, mark
     )
+    await sql.execute("insert into agent_prompts values ($1, $2, 1, $3, $3)", workspace, agent, mark)
     await sql.execute(
         "insert into audit (workspace_id, actor, action, subject) values ($1, $2, $2, $2)", workspace, mark
     )
     await sql.execute(
-        "insert into inbox (workspace_id, platform, account, body, events, sorted_at)"
-        " values ($1, 'messenger', 'x', 'x', '[]', now())",
+        "insert into inbox (workspace_id, platform, account, body, sorted_at)"
+        " values ($1, 'messenger', 'x', 'x', now())",
         workspace,
     )
     document = await sql.fetchval(
-        "insert into knowledge_documents (workspace_id, title, content, language)"
-        " values ($1, $2, $2, 'english') returning id",
+        "insert into knowledge_documents"
+        " (workspace_id, title, kind, state, indexed_version, indexed_lease, indexed_language, due_at, chunks)"
+        " values ($1, $2, 'text', 'ready', 0, 1, 'english', null, 1) returning id",
         *(workspace, mark),
     )
-    await sql.execute(
-        "insert into knowledge_chunks (workspace_id, document_id, place, content, search)"
-        " values ($1, $2, 1, $3, to_tsvector($3))",
+    await sql.execute("insert into knowledge_sources values ($1, $2, $3)", workspace, document, mark.encode())
+    chunk = await sql.fetchval(
+        "insert into knowledge_chunks (workspace_id, document_id, lease_no, place, content, search)"
+        " values ($1, $2, 1, 1, $3, to_tsvector('english', $3)"
+        " || array_to_tsvector(array[search_scope($1, 'english')])) returning id",
         *(workspace, document, mark),
     )
-    conversation, question, answer = await talk(sql, workspace, mark)
     await sql.execute(
-        "insert into usage (workspace_id, conversation_id, outcome, provider, model)"
-        " values ($1, $2, 'answered', $3, $3)",
+        "insert into prompts (workspace_id, version, manual_prompt, created_by) values ($1, 1, $2, $2)", workspace, mark
+    )
+    await sql.execute(
+        "insert into provider_keys (workspace_id, provider, sealed) values ($1, 'openai', $2)", workspace, mark
+    )
+    if await sql.fetchval("select has_vectors()"):
+        await sql.execute(
+            "insert into knowledge_vectors"
+            " values ($1, $2, $3, (array_fill(1::real, array[1536]))::extensions.halfvec(1536))",
+            *(workspace, chunk, mark),
+        )
+    conversation, question, answer = await talk(sql, workspace, mark)
+    attachment = await sql.fetchval(
+        "insert into attachments (workspace_id, conversation_id, message_id, place, source, name)"
+        " values ($1, $2, $3, 1, '{}', $4) returning id",
+        *(workspace, conversation, question, mark),
+    )
+    call = json.dumps({"provider": mark, "model": mark, "outcome": "answered", "cost": "0.5"})
+    await sql.execute("select record_call($1, 'reply', $2, $3)", workspace, call, conversation)
+    await sql.execute(
+        "insert into usage_days select * from usage_tail_days where workspace_id = $1",
+        workspace,
+    )
+    await sql.execute("insert into usage_times select * from usage_tail_times where workspace_id = $1", workspace)
+    await sql.execute(
+        "insert into usage_customers select workspace_id, day, customer_id, 1, 0, cost, 0 from usage"
+        " where workspace_id = $1",
+        workspace,
+    )
+    await sql.execute(
+        "insert into activity_days values ($1, current_date, $2, 'conversation.opened', 1, 0, '{}', 0)", workspace, mark
+    )
+    await sql.execute(
+        "insert into knowledge_questions (workspace_id, conversation_id, seq, question, best)"
+        " values ($1, $2, 1, $3, 0)",
         *(workspace, conversation, mark),
     )
-    return Tenant(workspace, mark, person, agent, conversation, question, answer)
+    rating, flag = await judge(sql, workspace, answer, mark)
+    await sql.execute(
+        "insert into corrections"
+        " (workspace_id, conversation_id, message_id, reason, question, answer, better_answer, created_by)"
+        " values ($1, $2, $3, 'corrected', $4, $4, $4, $4)",
+        *(workspace, conversation, answer, mark),
+    )
+    return Tenant(workspace, mark, person, agent, conversation, question, answer, document, attachment, rating, flag)
+
+
+async def judge(sql: asyncpg.Connection, workspace: int, message: int, person: str) -> tuple[int, int]:
+    """What a person thinks of a message, whoever wrote it: the ids of a rating and a flag."""
+    rating = await sql.fetchval(
+        "insert into ratings (workspace_id, message_id, rated_by, score, comment)"
+        " values ($1, $2, $3, 3, $3) returning id",
+        *(workspace, message, person),
+    )
+    flag = await sql.fetchval(
+        "insert into flags (workspace_id, message_id, flagged_by, flag_type, comment)"
+        " values ($1, $2, $3, 'off_topic', $3) returning id",
+        *(workspace, message, person),
+    )
+    return rating, flag
 
 
 async def talk(

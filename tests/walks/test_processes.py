@@ -1,6 +1,7 @@
 """The service as processes: started in every way we offer, stopped, killed, and run as several."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import sysconfig
@@ -12,9 +13,10 @@ import pytest
 
 from stands import plays
 from stands.app import bearer
-from stands.clusters import free_port
+from stands.clusters import Cluster, free_port, majors
 from stands.llm import LlmStand
 from stands.service import SWITCHBOARD, Service, Terminal
+from switchboard.database.migrations import migrate
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,15 +110,9 @@ def test_what_a_person_can_mend_is_one_line(tmp_path: Path) -> None:
 def test_the_doctor_finds_a_fresh_installation_sound(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with Service(tmp_path) as service:
-        done = run(service, "doctor")
+        done = run(service, "doctor", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        "settings",
-        "database",
-        "schema",
-        "channels",
-        "model",
-    ]
+    assert {line["state"] for line in json.loads(done.stdout)["checks"]} == {"ok"}
 
 
 def test_workers_answer_for_a_service_that_does_not(tmp_path: Path) -> None:
@@ -176,3 +172,34 @@ async def test_a_service_stops_in_time_although_a_model_hangs(tmp_path: Path) ->
             assert time.monotonic() - begun < 10
         finally:
             await asyncio.to_thread(service.close)
+
+
+@pytest.mark.parametrize("hangs", ["from the start of the reply", "while it stops"])
+async def test_a_service_stops_in_time_although_model_and_database_hang(hangs: str, tmp_path: Path) -> None:
+    cluster = Cluster(majors()[18])
+    cluster.start()
+    try:
+        await migrate(cluster.dsn())
+        async with LlmStand() as llm:
+            llm.play(plays.hang())
+            service = Service(
+                tmp_path, OPENAI_BASE_URL=llm.openai_url, DEFAULT_MODEL="openai:m", DATABASE_URL=cluster.dsn()
+            )
+            await asyncio.to_thread(service.start)
+            service.token = run(service, "token", "--role", "admin").stdout.strip()
+            try:
+                await asyncio.to_thread(ask, service, "Hello?", prefer="respond-async")
+                await llm.wait_for(1)
+                if hangs == "from the start of the reply":
+                    cluster.freeze()
+                    await asyncio.sleep(1)
+                begun = time.monotonic()
+                stopping = asyncio.create_task(asyncio.to_thread(service.stop))
+                cluster.freeze()
+                assert await stopping in (0, -15)
+                assert time.monotonic() - begun < 10
+            finally:
+                cluster.thaw()
+                await asyncio.to_thread(service.close)
+    finally:
+        cluster.destroy()

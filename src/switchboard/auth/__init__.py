@@ -2,12 +2,14 @@
 
     caller.py           Caller, the ladder of roles, `require`
     identify.py         Auth: which kind of token is this, and whose
+    asked.py            who sends a request, found out once
     bearer.py           the header, and the one answer to whatever does not hold
     signed.py           what every JWT is checked for
     supabase_tokens.py  people who signed in through Supabase
     signing_keys.py     Supabase's public keys, fetched and kept
     local_tokens.py     tokens this installation signs itself
     local_secret.py     the secret it signs them with
+    guest_tokens.py     tokens of a web page's visitors, for one conversation each
     api_keys.py         keys for programs
     remembered.py       answers kept for seconds, asked for once
 
@@ -19,9 +21,21 @@ Does not know: routes, what a role may do (the SQL functions decide, given `Call
 """
 
 from switchboard.auth.api_keys import make_api_key
-from switchboard.auth.caller import Caller, Role, require
+from switchboard.auth.asked import caller_of
+from switchboard.auth.caller import Caller, Guest, Role, require
 from switchboard.auth.identify import Auth
-from switchboard.auth.local_secret import local_secret
+from switchboard.auth.local_secret import local_secret, shared_secret
 from switchboard.auth.local_tokens import make_token
 
-__all__ = ["Auth", "Caller", "Role", "local_secret", "make_api_key", "make_token", "require"]
+__all__ = [
+    "Auth",
+    "Caller",
+    "Guest",
+    "Role",
+    "caller_of",
+    "local_secret",
+    "make_api_key",
+    "make_token",
+    "require",
+    "shared_secret",
+]

@@ -14,7 +14,7 @@ from switchboard.database import Database
 
 PREFIX = "sbk_"
 
-_KEPT = timedelta(seconds=30)
+_KEPT = timedelta(seconds=20)
 _SHAPE = re.compile(r"sbk_[0-9a-f]{8}_[0-9a-f]{64}")
 
 
@@ -29,7 +29,7 @@ def make_api_key() -> tuple[str, str, str]:
 
 
 class ApiKeys:
-    """Finds out whose key it is. A key that was found holds for 30 s more; one that was not is looked for each time."""
+    """Finds out whose key it is. A key that was found holds for 20 s more; one that was not is looked for each time."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -58,7 +58,7 @@ class ApiKeys:
         return await self._database.call("find_api_key", key_hash=fingerprint)
 
     def _in_force(self, row: dict[str, Any]) -> bool:
-        # The database has looked at the time as well, but up to 30 s ago.
+        # The database has looked at the time as well, but up to 20 s ago.
         return row["expires_at"] is None or datetime.fromisoformat(row["expires_at"]) > self._clock()
 
 

@@ -31,6 +31,13 @@ def local_secret(settings: Settings) -> bytes:
         ) from error
 
 
+def shared_secret(settings: Settings) -> bytes:
+    """What links and guests' tokens are signed with: the same in every process, also where no two share a folder."""
+    if settings.jwt_secret is None and settings.supabase_service_role_key is not None:
+        return settings.supabase_service_role_key.get_secret_value().encode()
+    return local_secret(settings)
+
+
 def _make(path: Path) -> None:
     """Writes a draft and links it to its name: nobody finds half of it, and whoever is second finds the first one's."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-Kind = Literal["message", "echo", "postback", "reaction", "edit", "unsend", "read", "delivery", "unknown"]
+Kind = Literal[
+    "message", "echo", "postback", "reaction", "edit", "unsend", "read", "delivery", "blocked", "unblocked", "unknown"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,9 @@ class Inbound:
     ``platform``: `messenger`, `instagram`, … as the payload says. ``account``: the business's id there (page id).
     ``customer``: the person's id there, empty when the payload does not say. ``at``: the channel's own time, UTC.
     ``external_id``: the channel's id of the message concerned (`mid`), the target for edits, reactions and unsends.
-    ``data``: what else this kind carries, in our words: ``attachments`` [{type, url, title}], ``quick_reply``,
-    ``postback`` {title, payload}, ``reaction`` {action, emoji}, ``watermark`` (ISO time), ``mids``, ``metadata``,
+    ``data``: what else this kind carries, in our words: ``attachments`` [{type, url or file_id, title}],
+    ``customer_name``, ``quick_reply``, ``postback`` {title, payload},
+    ``reaction`` {action, emoji}, ``watermark`` (ISO time), ``mids``, ``metadata``,
     ``app_id`` (of an echo, as text), ``sanitised`` (true when NUL or lone surrogates were replaced), ``truncated``.
     ``raw``: the payload of this one event, kept for ``unknown`` only.
     """
@@ -41,8 +44,30 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file to send. ``kind``: image, audio, video or file. ``link``: where a platform may fetch it, for minutes."""
+
+    name: str
+    content_type: str
+    kind: str
+    content: bytes = field(repr=False)
+    link: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where an attachment can be fetched. ``trusted``: the address comes from the settings, not from outside.
+
+    ``url`` may hold a token: it is neither logged nor stored.
+    """
+
+    url: str = field(repr=False)
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
-    """One message to send; ``text`` is within the channel's limit.
+    """One message to send: a ``text`` within the channel's limit, or a ``file``.
 
     ``metadata``: our own mark, returned by the channel's echo. ``tag``: `HUMAN_AGENT` or None.
     """
@@ -52,6 +77,7 @@ class Outbound:
     text: str
     metadata: str
     tag: Literal["HUMAN_AGENT"] | None = None
+    file: File | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +95,23 @@ class Window:
     people: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an account is connected, as its platform sees it. ``problems``: what is wrong, in words; empty if nothing."""
+
+    account: str
+    detail: str
+    problems: tuple[str, ...] = ()
+
+
 class Channel(Protocol):
-    """One platform."""
+    """One platform. ``accounts``: those it can send as."""
 
     kind: str
     window: Window
+
+    @property
+    def accounts(self) -> list[str]: ...
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
         """Checks the signature over the raw bytes. Raises `SignatureInvalid`, also when no secret is set."""
@@ -93,6 +131,18 @@ class Channel(Protocol):
 
     async def typing(self, account: str, recipient: str) -> None:
         """Shows that an answer is being written. Never raises: it is a courtesy."""
+        ...
+
+    async def locate(self, account: str, attachment: Mapping[str, Any]) -> Location:
+        """Where to fetch an attachment, an element of ``data["attachments"]``. Raises as `send` does."""
+        ...
+
+    async def connect(self, public_url: str) -> None:
+        """Asks the platform to send us the account's events. Raises as `send` does."""
+        ...
+
+    async def status(self, public_url: str | None) -> Status:
+        """Whether the platform sends us the account's events. Raises as `send` does."""
         ...
 
     async def close(self) -> None:

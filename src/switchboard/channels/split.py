@@ -4,6 +4,7 @@ Pure. A part ends, in order of preference, at a paragraph, a line, a sentence or
 sees as one character (an extended grapheme cluster, https://unicode.org/reports/tr29/).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import regex
@@ -28,34 +29,45 @@ _PLACES = (
 )
 
 
-def split_text(text: str, limit: int) -> list[str]:
-    """The text in parts of at most ``limit`` UTF-16 code units (a smiley is two); blank text gives none.
+def utf16_units(text: str) -> int:
+    """The length in UTF-16 code units: a smiley is two."""
+    return len(text) if text.isascii() else len(text) + sum(character > "\uffff" for character in text)
+
+
+def utf8_bytes(text: str) -> int:
+    """The length in bytes of UTF-8: an umlaut is two, a smiley four."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def split_text(text: str, limit: int, units: Callable[[str], int] = utf16_units) -> list[str]:
+    """The text in parts of at most ``limit`` ``units``; blank text gives none.
 
     A text within the limit stays as it is. Otherwise the parts are what the text holds, in order, without the white
     space around the cuts. Only a single grapheme beyond the limit is cut inside. Raises `ValueError` for a limit
-    below 2.
+    that one character may exceed.
     """
-    if limit < 2:
-        raise ValueError("limit is below 2, which one character may need")
+    most = units("\U0001f600")
+    if limit < most:
+        raise ValueError(f"limit is below {most}, which one character may need")
     if not text or text.isspace():
         return []
-    if _units(text) <= limit:
+    if units(text) <= limit:
         return [text]
     parts: list[str] = []
     start = _after_blanks(text, 0)
     while start < len(text):
-        end = _end(text, start, limit)
+        end = _end(text, start, limit, units)
         parts.append(text[start : _before_blanks(text, start, end)])
         start = _after_blanks(text, end)
     return parts
 
 
-def _end(text: str, start: int, limit: int) -> int:
+def _end(text: str, start: int, limit: int, units: Callable[[str], int]) -> int:
     """Where the part that begins at ``start`` ends."""
     window = text[start : start + limit + 1]  # a character costs at least one unit: this is more than can fit
-    ends = _grapheme_ends(window, limit)
+    ends = _grapheme_ends(window, limit, units)
     if not ends:
-        return start + _most_characters(window, limit)
+        return start + _most_characters(window, limit, units)
     if start + ends[-1] == len(text):
         return len(text)
     whole = set(ends)
@@ -66,23 +78,23 @@ def _end(text: str, start: int, limit: int) -> int:
     return start + ends[-1]
 
 
-def _grapheme_ends(window: str, limit: int) -> list[int]:
+def _grapheme_ends(window: str, limit: int, units: Callable[[str], int]) -> list[int]:
     """The ends of the whole graphemes that fit; one that reaches beyond the window never fits."""
     ends: list[int] = []
-    units = 0
+    total = 0
     for match in _GRAPHEME.finditer(window):
-        units += _units(match.group())
-        if units > limit:
+        total += units(match.group())
+        if total > limit:
             break
         ends.append(match.end())
     return ends
 
 
-def _most_characters(window: str, limit: int) -> int:
-    count = units = 0
+def _most_characters(window: str, limit: int, units: Callable[[str], int]) -> int:
+    count = total = 0
     for character in window:
-        units += _units(character)
-        if units > limit:
+        total += units(character)
+        if total > limit:
             break
         count += 1
     return count
@@ -106,7 +118,3 @@ def _joined(text: str, at: int) -> bool:
     """Whether the characters before and after ``at``, one of them white space, make one grapheme, such as ` ̈`."""
     match = _GRAPHEME.match(text[at - 1 : at + 1]) if 0 < at < len(text) else None
     return match is not None and match.end() == 2
-
-
-def _units(text: str) -> int:
-    return len(text) if text.isascii() else len(text) + sum(character > "\uffff" for character in text)

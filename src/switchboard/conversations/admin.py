@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from switchboard import clock
 from switchboard.conversations.shapes import (
     ConversationAnswer,
     ConversationList,
@@ -17,12 +18,18 @@ from switchboard.conversations.shapes import (
     StatusFilter,
 )
 from switchboard.database.paging import decode_cursor, encode_cursor
-from switchboard.dependencies import Asking, Data
+from switchboard.dependencies import Asking, Data, FileLinks, people_act
 from switchboard.errors import Conflict, Invalid, NotFound
 from switchboard.http.problems import REFUSALS, refusals
 from switchboard.http.strict_json import StrictRoute
 
-router = APIRouter(prefix="/admin", tags=["admin"], route_class=StrictRoute, responses=REFUSALS)
+router = APIRouter(
+    prefix="/admin",
+    tags=["admin"],
+    route_class=StrictRoute,
+    responses=REFUSALS,
+    dependencies=[Depends(people_act)],
+)
 
 Id = Annotated[int, Path(ge=1, le=2**53, description="The id, as lists give it.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
@@ -37,6 +44,12 @@ class Reason(_Body):
     """Why, in words for colleagues."""
 
     reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class Note(_Body):
+    """What the AI should know of what you have settled; it reads the conversation anyway."""
+
+    note: Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)] | None = None
 
 
 class Assignment(_Body):
@@ -73,7 +86,7 @@ async def list_conversations(
 ) -> ConversationList:
     """Conversations, newest first; the open ones unless `status` says otherwise."""
     filters: dict[str, Any] = {
-        **_by_status(status),
+        **by_status(status),
         # A program may have opened conversations under the name by which clients know Messenger.
         "platforms": ["messenger", "facebook"] if platform in ("messenger", "facebook") else platform and [platform],
         "requires_human": requires_human,
@@ -99,7 +112,7 @@ async def list_conversations(
 
 @router.get("/conversations/{conversation_id}")
 async def get_conversation(
-    caller: Asking, database: Data, conversation_id: Id, limit: Limit = 50
+    caller: Asking, database: Data, links: FileLinks, conversation_id: Id, limit: Limit = 50
 ) -> ConversationWithMessages:
     """One conversation with its newest messages."""
     conversation = await database.call("get_conversation", caller=caller.as_json(), conversation_id=conversation_id)
@@ -108,12 +121,13 @@ async def get_conversation(
     messages = await database.call(
         "list_messages", caller=caller.as_json(), conversation_id=conversation_id, max_rows=limit
     )
+    links.add(messages, clock.now())
     return ConversationWithMessages(conversation=conversation, messages=messages)
 
 
 @router.get("/conversations/{conversation_id}/messages")
 async def list_messages(
-    caller: Asking, database: Data, conversation_id: Id, limit: Limit = 50, cursor: Cursor = None
+    caller: Asking, database: Data, links: FileLinks, conversation_id: Id, limit: Limit = 50, cursor: Cursor = None
 ) -> MessageList:
     """The messages of a conversation, the newest page first, each page oldest first."""
     rows = await database.call(
@@ -124,6 +138,7 @@ async def list_messages(
         max_rows=limit,
     )
     following = encode_cursor([rows[0]["seq"]]) if len(rows) == limit and rows[0]["seq"] > 1 else None
+    links.add(rows, clock.now())
     return MessageList(messages=rows, count=len(rows), next_cursor=following)
 
 
@@ -148,9 +163,11 @@ async def take_over(
 
 
 @router.post("/conversations/{conversation_id}/handback", responses=refusals(Conflict))
-async def hand_back(caller: Asking, database: Data, conversation_id: Id) -> ConversationAnswer:
+async def hand_back(
+    caller: Asking, database: Data, conversation_id: Id, body: Note | None = None
+) -> ConversationAnswer:
     """Gives the conversation back to the AI, which answers if the customer is still waiting."""
-    return await _change(database, "hand_back", caller, conversation_id)
+    return await _change(database, "hand_back", caller, conversation_id, note=body.note if body else None)
 
 
 @router.post("/conversations/{conversation_id}/assign")
@@ -192,7 +209,8 @@ async def _change(
     return ConversationAnswer(conversation=row)
 
 
-def _by_status(status: StatusFilter) -> dict[str, str]:
+def by_status(status: StatusFilter) -> dict[str, str]:
+    """The filters of `list_conversations` for the one word that clients know."""
     if status == "all":
         return {}
     if status in ("active", "support_active"):
@@ -209,7 +227,7 @@ def _read_cursor(cursor: str | None, sort: str) -> list[Any] | None:
         case [made_for, str(value), int(key)] if made_for == sort != "priority":
             return [value, key]
         case _:
-            raise _foreign_cursor()
+            raise foreign_cursor()
 
 
 def _read_place(cursor: str | None) -> int | None:
@@ -219,9 +237,10 @@ def _read_place(cursor: str | None) -> int | None:
         case [int(place)]:
             return place
         case _:
-            raise _foreign_cursor()
+            raise foreign_cursor()
 
 
-def _foreign_cursor() -> Invalid:
+def foreign_cursor() -> Invalid:
+    """The refusal of a cursor that was made for something else."""
     message = "This cursor belongs to another list or another order: begin without one."
     return Invalid(message, errors=[{"field": "cursor", "message": message}])

@@ -28,6 +28,7 @@ class Conversation(BaseModel):
     requires_human: bool = Field(description="Whether one of its messages waits for a person.")
     agent_id: int | None
     customer_name: str | None
+    customer_unreachable_since: datetime | None = Field(description="When the customer blocked us on their channel.")
     created_at: datetime
     updated_at: datetime
     last_message_at: datetime
@@ -43,7 +44,11 @@ class Message(BaseModel):
     sender_type: Literal["user", "bot", "human", "system"]
     author: str | None
     content: str
-    attachments: list[dict[str, Any]]
+    attachments: list[dict[str, Any]] = Field(
+        description="What came with it, as the channel told (`type`, `url`, …). A file has our copy as well: `id`,"
+        " `state` (waiting, stored or failed), `reason`, `name`, `kind`, `content_type`, `bytes`, and once it is stored"
+        " a `link` below this address that shows it for five minutes."
+    )
     timestamp: datetime
     edited_at: datetime | None
     unsent_at: datetime | None
@@ -55,6 +60,9 @@ class Message(BaseModel):
     cost: float | None
     latency_ms: int | None
     confidence_score: float | None
+    prompt_version: int | None = Field(description="Of the workspace's prompts that it was made with.")
+    agent_id: int | None = Field(default=None, description="The agent that wrote it.")
+    agent_prompt_version: int | None = Field(default=None, description="Of its system prompt.")
     requires_human: bool
     human_replied: bool
     delivery_state: Literal["pending", "sending", "sent", "delivered", "read", "unknown", "failed", "cancelled"] | None

@@ -28,7 +28,10 @@ class Compare:
 
 
 class Database(Protocol):
-    """Five verbs. Every method raises `DatabaseUnavailable` when the database does not answer within the deadline."""
+    """Five verbs. Every method raises `DatabaseUnavailable` when the database does not answer within the deadline.
+
+    What was asked may have been done all the same, unless the error is its subclass `DatabaseUnreachable`.
+    """
 
     async def select(
         self,

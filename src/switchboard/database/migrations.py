@@ -13,6 +13,7 @@ import asyncpg
 from switchboard.database import Database
 from switchboard.database.refusals import NotMigrated, refused, unreachable
 from switchboard.errors import DatabaseUnavailable, Misconfigured, SwitchboardError
+from switchboard.failpoints import reach
 
 Progress = Callable[[str, int, int], None]
 """Told the name of a migration that has just been applied, how many are done, and how many there were to do."""
@@ -156,12 +157,14 @@ async def _prepare(connection: asyncpg.Connection) -> set[str]:
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
+    await reach("during_migration")
     try:
         async with connection.transaction():
             await connection.execute(_ONE_AT_A_TIME)
             if await connection.fetchval(f"{_APPLIED} where version = $1", migration.version):
                 return False
             await connection.execute(migration.sql)
+            await reach("during_migration")
             await connection.execute(
                 f"{_RECORDED} ($1, $2, $3)", migration.version, migration.name, migration.statements()
             )

@@ -75,3 +75,20 @@ def _checked(size: int) -> int:
     if not 0 < size <= MAX_ROWS:
         raise ValueError(f"pages of {size} rows")
     return size
+
+
+def read_place(cursor: str | None) -> int | None:
+    """The id after which a list in the order of ids goes on. Raises `Invalid` for a cursor of another kind."""
+    match decode_cursor(cursor) if cursor is not None else None:
+        case None:
+            return None
+        case [int(place)]:
+            return place
+        case _:
+            message = "This cursor belongs to another list: begin without one."
+            raise Invalid(message, errors=[{"field": "cursor", "message": message}])
+
+
+def next_place(rows: Sequence[Row], limit: int, key: str = "id") -> str | None:
+    """The cursor of the page after ``rows``; None after one that is not full."""
+    return encode_cursor([rows[-1][key]]) if len(rows) == limit else None

@@ -13,12 +13,17 @@ from switchboard.database import MAX_ROWS, Row, Where, statements
 from switchboard.database.refusals import NotMigrated, refused, unreachable
 from switchboard.database.statements import Signature, Statement
 from switchboard.database.values import decode, encode
-from switchboard.errors import DatabaseUnavailable, Misconfigured
+from switchboard.errors import DatabaseUnavailable, DatabaseUnreachable, Misconfigured
 
 _ADDRESS = "DATABASE_URL is not of the form postgresql://user:password@host:port/database."
 _IDLE_SECONDS = 120.0
+_CONNECTING = 0.8
+"""The share of a verb's deadline that getting a connection may take."""
+_CLOSE_SECONDS = 0.5
+"""A server that does not even take leave has no claim on the time the service has to stop in."""
 _CHANGED = {"42883", "42703", "42704", "42P13", "0A000"}
 """What a call made with yesterday's signature fails with: no such function, argument, type; cached plan out of date."""
+_BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)  # a TimeoutError is an OSError
 
 
 async def open_postgres(
@@ -94,7 +99,7 @@ class Postgres:
     async def close(self) -> None:
         """Gives the connections back; what still runs when the deadline has passed is cut off."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(min(self._timeout, _CLOSE_SECONDS)):
                 await self._pool.close()
 
     async def _settle(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -104,7 +109,7 @@ class Postgres:
                 return await work
         except asyncpg.PostgresError as error:
             raise refused(error.sqlstate, error.message or "", constraint=error.constraint_name) from error
-        except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:  # a TimeoutError is an OSError
+        except _BROKEN as error:
             raise DatabaseUnavailable from error
 
     async def _call(self, function: str, arguments: dict[str, Any]) -> Any:
@@ -145,13 +150,18 @@ class Postgres:
             await self._pool.release(connection)
 
     async def _acquire(self) -> "_Connection":
+        """A connection on which nothing was sent yet. Raises `DatabaseUnreachable` when there is none to be had."""
         while True:
             try:
-                connection = await self._pool.acquire()
+                # Ends before the deadline of the verb does, which could not tell waiting from having asked.
+                async with asyncio.timeout(self._timeout * _CONNECTING):
+                    connection = await self._pool.acquire()
             except asyncpg.PostgresError as error:
                 raise unreachable(error.sqlstate) from error
             except asyncpg.ClientConfigurationError as error:
                 raise Misconfigured(_ADDRESS) from error
+            except _BROKEN as error:
+                raise DatabaseUnreachable from error
             if not connection.has_news():
                 return connection
             # Nothing was sent on this connection yet, so taking another one cannot repeat anything. Once something has

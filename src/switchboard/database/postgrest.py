@@ -20,7 +20,7 @@ from switchboard.database import MAX_ROWS, Row, Where
 from switchboard.database.refusals import refused
 from switchboard.database.statements import checked, meaning, not_empty, same_columns
 from switchboard.database.values import encode, plain
-from switchboard.errors import DatabaseUnavailable, Misconfigured, SwitchboardError
+from switchboard.errors import DatabaseUnavailable, DatabaseUnreachable, Misconfigured, SwitchboardError
 
 _KEY = "SUPABASE_SERVICE_ROLE_KEY is not accepted by the project at SUPABASE_URL."
 _CONSTRAINT = re.compile(r'constraint "([^"]+)"')
@@ -35,6 +35,13 @@ _OPERATORS = {
     "is": "is",
     "is not": "not.is",
 }
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""What aiohttp raises before anything of a request was sent."""
+_NOT_ASKED = {"PGRST000", "PGRST002", "PGRST003"}
+"""No connection to the database, no schema yet, no free connection in time; with PGRST001 one broke in use.
+
+https://docs.postgrest.org/en/stable/references/errors.html#group-0-connection
+"""
 _LONGEST_FILTER = 6000
 """Characters; gateways in front of PostgREST refuse addresses of 8,000 and more."""
 _IDLE_SECONDS = 15.0
@@ -50,7 +57,9 @@ async def open_postgrest(url: str, service_key: str, *, timeout: float, pool_siz
     if service_key.startswith("sb_publishable_"):
         raise Misconfigured("SUPABASE_SERVICE_ROLE_KEY is the publishable key: use the secret one.")
     limits = httpx.Limits(max_connections=pool_size, keepalive_expiry=_IDLE_SECONDS)
-    session = httpx.AsyncClient(transport=_Checked(AiohttpTransport(limits=limits)), timeout=timeout)
+    # Connecting ends before the deadline of the verb does, which could not tell it from having asked.
+    waits = httpx.Timeout(timeout, connect=timeout * 0.8, pool=timeout * 0.8)
+    session = httpx.AsyncClient(transport=_Checked(AiohttpTransport(limits=limits)), timeout=waits)
     options = AsyncClientOptions(
         schema="public",
         httpx_client=session,
@@ -131,7 +140,10 @@ class Postgrest:
         except APIError as error:
             raise _refused(error.code or "", error.message or "") from error
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-            raise DatabaseUnavailable from error
+            # httpx's own ConnectTimeout will not do: the transport also calls a connection so that broke after the
+            # request was sent. What aiohttp said is its cause.
+            asked = not isinstance(error.__cause__, _NOT_CONNECTED)
+            raise (DatabaseUnavailable if asked else DatabaseUnreachable) from error
 
 
 class _Filterable(Protocol):
@@ -179,8 +191,10 @@ def _says_code(response: httpx.Response) -> bool:
 def _refused(code: str, message: str) -> SwitchboardError:
     if code.startswith("PGRST3"):
         return Misconfigured(_KEY)
+    if code in _NOT_ASKED:
+        return DatabaseUnreachable()
     if code.startswith("PGRST0"):
-        # PostgREST is there, and cannot reach the database or has not read its schema yet.
+        # PostgREST is there, and lost the database in the middle.
         return DatabaseUnavailable()
     constraint = _CONSTRAINT.search(message)
     return refused(code, message, constraint=constraint[1] if constraint else None)

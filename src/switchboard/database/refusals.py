@@ -1,6 +1,6 @@
 """What the database says no with, as an error of the house; the same for both transports."""
 
-from switchboard.errors import DatabaseUnavailable, Misconfigured, SwitchboardError, from_sqlstate
+from switchboard.errors import DatabaseUnreachable, Misconfigured, SwitchboardError, from_sqlstate
 
 _LACKING = {
     "42P01": "table",
@@ -30,7 +30,7 @@ def refused(state: str, message: str, *, constraint: str | None = None) -> Switc
 def unreachable(state: str | None) -> SwitchboardError:
     """The error for a connection that could not be made; ``state`` is the SQLSTATE, if the server got to say one.
 
-    A server that is down, starting or full is `DatabaseUnavailable`; one that will never let us in is `Misconfigured`.
+    A server that is down, starting or full is `DatabaseUnreachable`; one that will never let us in is `Misconfigured`.
     """
     match state:
         case "28P01" | "28000":
@@ -44,4 +44,4 @@ def unreachable(state: str | None) -> SwitchboardError:
         case "08P01":
             return Misconfigured("DATABASE_URL seems to lead to a pooler: set DATABASE_POOLER=true.")
         case _:
-            return DatabaseUnavailable()
+            return DatabaseUnreachable()

@@ -1,18 +1,22 @@
 """`Idempotency-Key`: the same request again gets the first answer again, for 24 hours.
 
 Plain ASGI, between `requests.Bodies` and the routes. Answers that say a fault was ours (5xx) are not kept: the request
-may be tried again under its key. Source: draft-ietf-httpapi-idempotency-key-header-07.
+may be tried again under its key. Of an answer that is told as events only its beginning is: a repeated request goes to
+the route again, which knows by the key that it has done this before (`replies.say.name_message`), and tells what came
+of it. Source: draft-ietf-httpapi-idempotency-key-header-07.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, cast
 
 import orjson
 import structlog
 
-from switchboard.auth import Auth
+from switchboard.auth import caller_of
 from switchboard.database import Database
 from switchboard.errors import Invalid, StillRunning, SwitchboardError, Unauthenticated
+from switchboard.http.event_stream import MEDIA_TYPE
 from switchboard.http.problems import problem
 from switchboard.http.requests import Application, Message, Receive, Scope, Send
 
@@ -35,7 +39,7 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         try:
-            caller = await _identify(scope, headers)
+            caller = await _identify(scope)
         except Unauthenticated:
             await self._app(scope, receive, send)
             return
@@ -55,7 +59,7 @@ class Idempotency:
         except SwitchboardError as error:
             await problem(error, scope["request_id"])(scope, receive, send)
             return
-        if found["state"] == "done":
+        if found["state"] == "done" and not _is_told(found["headers"]):
             await _repeat(found, send)
             return
         kept = _Kept(database, caller, key)
@@ -63,8 +67,7 @@ class Idempotency:
         try:
             await self._app(scope, _given(message, receive), answer)
         finally:
-            if not answer.complete:
-                await kept.forget()
+            await answer.close()
 
 
 class _Answer:
@@ -76,20 +79,30 @@ class _Answer:
         self._status = 500
         self._headers: list[tuple[str, str]] = []
         self._body: bytes | None = b""
-        self.complete = False
+        self._complete = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._headers = [(n.decode(), v.decode()) for n, v in message["headers"] if n in _KEPT_HEADERS]
         elif message["type"] == "http.response.body":
-            if self._body is not None:
+            if self._body is not None and not _is_told(self._headers):
                 whole = self._body + message.get("body", b"")
                 self._body = whole if len(whole) <= LARGEST_KEPT else None
             if not message.get("more_body"):
-                self.complete = True
+                self._complete = True
                 await self._keep()
         await self._send(message)
+
+    async def close(self) -> None:
+        """The route is done, or was cut off."""
+        if self._complete:
+            return
+        if _is_told(self._headers):
+            # Whether the client has heard it to its end or not: what it asked for is done once.
+            await self._keep()
+        else:
+            await self._kept.forget()
 
     async def _keep(self) -> None:
         try:
@@ -132,11 +145,12 @@ class _Kept:
             log.warning("key of a failed request not freed", code=error.code)
 
 
-async def _identify(scope: Scope, headers: dict[bytes, bytes]) -> str:
-    authorization = headers.get(b"authorization")
-    caller = await cast(Auth, scope["state"]["auth"]).identify(
-        authorization.decode("latin-1") if authorization else None
-    )
+def _is_told(headers: Sequence[Sequence[str]]) -> bool:
+    return any(name == "content-type" and value.startswith(MEDIA_TYPE) for name, value in headers)
+
+
+async def _identify(scope: Scope) -> str:
+    caller = await caller_of(scope)
     # Not the subject alone: tokens of several workspaces may name the same one, and whoever has lost a role must not be
     # told again what it had opened.
     rights = orjson.dumps(caller.as_json(), option=orjson.OPT_SORT_KEYS)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ from switchboard.errors import (
     Unauthenticated,
 )
 
+_MAY_BE_REPEATED = (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 MOST_FIELDS = 20
 """Wrong fields that are listed."""
 
@@ -87,8 +89,8 @@ def problem(error: SwitchboardError, request_id: str) -> Response:
     headers: dict[str, str] = {}
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
-    if error.status in (HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE) and error.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    if error.status in _MAY_BE_REPEATED and error.retry_after is not None:
+        headers["retry-after"] = str(max(1, ceil(error.retry_after)))
     elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "5"
     detail = error.message

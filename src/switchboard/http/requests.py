@@ -50,10 +50,13 @@ class Requests:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         request_id = scope["request_id"] = secrets.token_hex(8)
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
         started = time.perf_counter()
         status: int | None = None
 
@@ -61,7 +64,7 @@ class Requests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *_HEADERS]
+                message["headers"] = [*_completed(message["headers"]), (b"x-request-id", request_id.encode())]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=request_id):
@@ -85,20 +88,20 @@ class Bodies:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] != "lifespan":
             _take_off_slash(scope)
-            if scope["method"] in {"POST", "PUT", "PATCH", "DELETE"}:
-                try:
-                    body = await self._read(scope, receive)
-                except SwitchboardError as error:
-                    await _refuse(error, scope, receive, send)
-                    return
-                try:
-                    body = _form_as_json(scope, body)
-                except SwitchboardError as error:
-                    await problem(error, scope["request_id"])(scope, receive, send)
-                    return
-                receive = _replay(body, receive)
+        if scope["type"] == "http" and scope["method"] in {"POST", "PUT", "PATCH", "DELETE"}:
+            try:
+                body = await self._read(scope, receive)
+            except SwitchboardError as error:
+                await _refuse(error, scope, receive, send)
+                return
+            try:
+                body = _form_as_json(scope, body)
+            except SwitchboardError as error:
+                await problem(error, scope["request_id"])(scope, receive, send)
+                return
+            receive = _replay(body, receive)
         await self._app(scope, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
@@ -122,6 +125,15 @@ class Bodies:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is larger than {self._max_bytes} bytes: send less at a time.")
+
+
+def _completed(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers with those of ours that the answer has not chosen itself."""
+    own = {name for name, _ in headers}
+    # Where the policy says who may show the page in a frame, the older header would only contradict it.
+    if any(name == b"content-security-policy" and b"frame-ancestors" in value for name, value in headers):
+        own.add(b"x-frame-options")
+    return [*headers, *(header for header in _HEADERS if header[0] not in own)]
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:
@@ -171,6 +183,7 @@ def _take_off_slash(scope: Scope) -> None:
     path: str = scope["path"]
     if len(path) > 1 and path.endswith("/"):
         scope["path"] = path.rstrip("/") or "/"
+        scope["slashed"] = True  # for those whose answer has relative links
         if raw := scope.get("raw_path"):
             scope["raw_path"] = raw.rstrip(b"/") or b"/"
 

@@ -4,7 +4,7 @@ What Postgres could not store is refused at the door with words, instead of fail
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from fastapi import Request
@@ -66,7 +66,7 @@ def has_nul(value: Any) -> bool:
     if isinstance(value, str):
         return "\x00" in value
     if isinstance(value, dict):
-        return any(has_nul(key) or has_nul(item) for key, item in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return any(has_nul(key) or has_nul(item) for key, item in cast(dict[str, Any], value).items())
     if isinstance(value, list):
-        return any(has_nul(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
+        return any(has_nul(item) for item in cast(list[Any], value))
     return False

@@ -1,15 +1,12 @@
-"""One verified webhook becomes one durable row: in the database, or while that is away in the spool."""
+"""One verified webhook becomes one durable row, as it came: in the database, or while that is away in the spool."""
 
 from base64 import b64encode
-from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Literal
 
 import orjson
 import structlog
 
 from switchboard.bell import Bell
-from switchboard.channels import Inbound
 from switchboard.database import Database
 from switchboard.errors import Unavailable
 from switchboard.failpoints import reach
@@ -27,52 +24,38 @@ class Intake:
         self._sort_bell = sort_bell
         self._spool_bell = spool_bell
 
-    async def accept(
-        self, platform: str, body: bytes, inbound: Sequence[Inbound], app_id: str | None
-    ) -> Literal["stored", "spooled"]:
-        """Returns when the webhook is durable. Raises `Unavailable` when neither database nor spool can take it."""
-        entries = entries_of(body, inbound, app_id)
+    async def accept(self, channel: str, body: bytes) -> Literal["stored", "spooled"]:
+        """Returns when the webhook is durable. ``channel``: whose webhook it is, a key of `Channels.senders`.
+
+        Raises `Unavailable` when neither database nor spool can take it.
+        """
+        webhook = {"platform": channel, **_as_json(body)}
         await reach("before_inbox_commit")
-        where = await self._put(platform, entries)
+        where = await self._put(webhook)
         await reach("after_inbox_commit")
         return where
 
-    async def _put(self, platform: str, entries: list[dict[str, Any]]) -> Literal["stored", "spooled"]:
+    async def _put(self, webhook: dict[str, Any]) -> Literal["stored", "spooled"]:
         # Behind those that wait already, so that the order stays and nobody waits for a database that is known away.
-        if not self._spool.waiting:
+        if not await self._spool.occupied():
             try:
-                await self._database.call("accept_webhook", platform=platform, entries=entries)
+                await self._database.call("accept_webhook", **webhook)
             except Unavailable as error:
                 log.warning("webhook spooled", code=error.code)
             else:
                 self._sort_bell.ring()
                 return "stored"
-        await self._spool.add(platform, orjson.dumps(entries))
+        await self._spool.add("accept_webhook", orjson.dumps(webhook))
         self._spool_bell.ring()
         return "spooled"
 
 
-def entries_of(body: bytes, inbound: Sequence[Inbound], app_id: str | None) -> list[dict[str, Any]]:
-    """What `accept_webhook` keeps: the raw body and what was read in it.
-
-    A body that concerns several accounts is kept as each one's own events: nobody keeps another's messages.
-    """
-    accounts = sorted({one.account for one in inbound}) or [""]
-    events = {account: [_event(one, app_id) for one in inbound if one.account == account] for account in accounts}
-    return [
-        {
-            "account": account,
-            "body": b64encode(body if len(accounts) == 1 else orjson.dumps(events[account])).decode(),
-            "events": events[account],
-        }
-        for account in accounts
-    ]
-
-
-def _event(one: Inbound, app_id: str | None) -> dict[str, Any]:
-    event = asdict(one)
-    event["at"] = one.at.isoformat() if one.at else None
-    if one.kind == "echo" and app_id is not None:
-        # Sent by our app but not by this installation: another copy of us, not a person.
-        event["data"] = {**one.data, "own": one.data.get("app_id") == app_id}
-    return event
+def _as_json(body: bytes) -> dict[str, str | None]:
+    """As text where that is the same bytes again, which spares coding and decoding them; else in base64."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        return {"text": None, "body": b64encode(body).decode()}
+    return {"text": text, "body": None}

@@ -1,34 +1,38 @@
-"""Storing a document so that its passages can be found and quoted."""
+"""Storing a document and indexing it at once: for what is there from the start, and for the command line."""
 
-import re
+import base64
+import hashlib
+from typing import Any
 
 from switchboard.database import Database
+from switchboard.knowledge.index import Indexing
+from switchboard.knowledge.readers import Kind
 
-LONGEST_CHUNK = 1200
-"""Characters of a passage: short enough to quote, long enough to make sense alone."""
-_PARAGRAPHS = re.compile(r"\n\s*\n")
-_SENTENCES = re.compile(r"(?<=[.!?…])\s+")
+ITSELF: dict[str, Any] = {"subject": "switchboard", "admin": True, "roles": {}}
+"""The installation as its own caller."""
 
 
-async def put_document(database: Database, workspace_id: int, title: str, text: str) -> int:
-    """Stores a document; the same title again replaces it. Returns its id. Raises `NotFound` without the workspace."""
-    stored = await database.call("put_document", workspace_id=workspace_id, title=title, content=text, chunks=cut(text))
+def wrap(body: bytes) -> dict[str, str]:
+    """The bytes of a document as SQL functions take them."""
+    return {"body": base64.b64encode(body).decode(), "content_hash": hashlib.sha256(body).hexdigest()}
+
+
+async def put_document(
+    database: Database, workspace_id: int, title: str, text: str, kind: Kind = "text", *, index: bool = True
+) -> int:
+    """Stores a document so that it is found at once; the same title again replaces it. Returns its id.
+
+    Raises `NotFound` without the workspace.
+    """
+    stored = await database.call(
+        "put_document",
+        caller=ITSELF,
+        workspace_id=workspace_id,
+        title=title,
+        kind=kind,
+        replace=True,
+        **wrap(text.encode()),
+    )
+    if index:
+        await Indexing(database).work()
     return int(stored["id"])
-
-
-def cut(text: str) -> list[str]:
-    """The paragraphs of a text; one that is too long is cut between sentences, a sentence that is too long anywhere."""
-    chunks: list[str] = []
-    for paragraph in filter(None, (part.strip() for part in _PARAGRAPHS.split(text))):
-        current = ""
-        for sentence in _SENTENCES.split(paragraph):
-            if current and len(current) + 1 + len(sentence) > LONGEST_CHUNK:
-                chunks.append(current)
-                current = ""
-            current = f"{current} {sentence}".strip()
-            while len(current) > LONGEST_CHUNK:
-                chunks.append(current[:LONGEST_CHUNK])
-                current = current[LONGEST_CHUNK:]
-        if current:
-            chunks.append(current)
-    return chunks

@@ -7,10 +7,24 @@ Raises `ProviderBusy` (try again or elsewhere, with ``retry_after`` in seconds),
 not be answered) and `ProviderMisconfigured` (says what to set). Does not know: conversations, channels, the database.
 """
 
-from collections.abc import AsyncGenerator
+import os
+import re
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, Protocol
+
+from switchboard.errors import Fault
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """What a model wrote, with U+FFFD for what no database can hold: NUL and half a surrogate pair."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +73,16 @@ HAND_OVER = Tool(
 )
 
 
+def _by_nobody() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """All that a model is told. ``temperature`` 0–2 or None for the provider's own; ``max_tokens`` of the answer."""
+    """All that a model is told. ``temperature`` 0–2 or None for the provider's own; ``max_tokens`` of the answer.
+
+    ``shown`` says whether somebody has read some of the answer as it came: then no other model may begin it anew.
+    """
 
     model: str
     system: str
@@ -70,6 +91,7 @@ class Prompt:
     tools: tuple[Tool, ...] = (HAND_OVER,)
     temperature: float | None = None
     max_tokens: int | None = None
+    shown: Callable[[], bool] = _by_nobody
 
     @property
     def question(self) -> str:
@@ -80,6 +102,20 @@ class Prompt:
                 break
             asked.append(said.text)
         return "\n".join(reversed(asked))
+
+    @property
+    def opened(self) -> tuple["Said", ...]:
+        """``messages`` for vendors that insist on the user speaking first: an ellipsis stands for what was left out."""
+        if self.messages and self.messages[0].role == "assistant":
+            return (Said("user", "…"), *self.messages)
+        return self.messages
+
+    @property
+    def characters(self) -> int:
+        """How much is told, for an estimate of its tokens; with what is wrapped around a message and a tool."""
+        texts = [self.system, *(said.text for said in self.messages)]
+        tools = [f"{tool.name}{tool.description}{tool.parameters}" for tool in self.tools]
+        return sum(map(len, texts)) + 33 * len(texts) + sum(map(len, tools)) + 80 * len(tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +132,22 @@ class Usage:
     estimated: bool = False
 
 
+CHARACTERS_PER_TOKEN = 4
+
+
+def estimate(prompt: Prompt, answered: int) -> Usage:
+    """The tokens of a call that nobody reported; ``answered``: characters of text and arguments that came."""
+    return Usage(-(-prompt.characters // CHARACTERS_PER_TOKEN), -(-answered // CHARACTERS_PER_TOKEN), estimated=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of the answer."""
+    """A piece of the answer, as it can be stored."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", storable(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +170,50 @@ class Done:
     model: str
     confidence: float | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", storable(self.model))
 
-Chunk = Text | ToolCall | Done
+
+Outcome = Fault | Literal["running", "answered", "skipped", "stopped"]
+
+
+def _name_call() -> str:
+    # What is booked at the same time lies together in the ledger's index: the name begins with the time.
+    return str(uuid.UUID(int=time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big")))
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One call to one model, told before its first chunk and filled in as it goes. Times in milliseconds.
+
+    Another one in the same stream voids what came before it: that model failed, and this one begins from scratch.
+    ``outcome``: ``answered``, ``stopped`` by the reader, what was wrong, or ``skipped``: no call was made, because the
+    model has just failed others. ``reason``: for people, in the provider's own words. ``call_id``: a UUID by which the
+    ledger knows it, however often it is told of it.
+    """
+
+    provider: str
+    model: str
+    outcome: Outcome = "running"
+    reason: str | None = None
+    usage: Usage = Usage()
+    latency_ms: int = 0
+    first_token_ms: int | None = None
+    call_id: str = field(default_factory=_name_call)
+
+    def cost(self, price: Decimal | None) -> Decimal | None:
+        """US dollars, given what its tokens cost, None where that is not known; nothing for a call turned away."""
+        turned_away = self.usage == Usage() and self.outcome not in ("running", "answered", "stopped")
+        return Decimal(0) if turned_away else price
+
+    def told(self, price: Decimal | None) -> dict[str, Any]:
+        """As the ledger takes it; ``price`` of its tokens in US dollars, None where it is not known."""
+        told, cost = asdict(self), self.cost(price)
+        usage: dict[str, Any] = told.pop("usage")
+        return {**told, **usage, "cost": None if cost is None else str(cost)}
+
+
+Chunk = Attempt | Text | ToolCall | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +237,7 @@ class Provider(Protocol):
         ...
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
-        """Text and tool calls as they come, then exactly one `Done`.
+        """Text and tool calls as they come, then exactly one `Done`; an `Attempt` before, where several may be made.
 
         Whoever stops reading early closes it (`contextlib.aclosing`), which ends the provider's work at once.
         """
@@ -176,7 +265,9 @@ async def complete(provider: Provider, prompt: Prompt) -> Completion:
         async for chunk in chunks:
             if isinstance(chunk, Done):
                 return Completion("".join(pieces), tuple(calls), chunk)
-            if isinstance(chunk, Text):
+            if isinstance(chunk, Attempt):
+                pieces, calls = [], []
+            elif isinstance(chunk, Text):
                 pieces.append(chunk.text)
             else:
                 calls.append(chunk)

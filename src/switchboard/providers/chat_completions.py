@@ -1,26 +1,22 @@
 """OpenAI's wire for a conversation, "chat completions": what we say in it, and what we make of the answer.
 
-Source: https://platform.openai.com/docs/api-reference/chat-streaming. The SDK checks no types, and compatible servers
-leave out or repeat what they like, so nothing here trusts a field to be there.
+Source: https://platform.openai.com/docs/api-reference/chat-streaming. Compatible servers leave out or repeat what they
+like, so nothing here trusts a field to be there.
 """
 
-import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from switchboard.errors import ProviderBusy, ProviderError, ProviderRefused
-from switchboard.providers import Chunk, Done, Prompt, ToolCall, Usage
-from switchboard.providers.failures import shorten
+from switchboard.errors import ProviderBusy
+from switchboard.providers import Chunk, Prompt, Usage
+from switchboard.providers.events import Event, inner, number, objects, text
+from switchboard.providers.failures import Server, broken_off
+from switchboard.providers.spoken import Call, Finish, Spoken
 
 if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionChunk, ChatCompletionFunctionToolParam, ChatCompletionMessageParam
-    from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
-    from openai.types.completion_usage import CompletionUsage
+    from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 
-MOST_CHARACTERS = 200_000
-"""Of an answer, its tool calls included; beyond it a model is only babbling, at our cost."""
+# ``model_length`` is Mistral's: the conversation no longer fits the model.
+_FINISH: dict[str, Finish] = {"length": "length", "model_length": "length", "content_filter": "filter"}
 
 
 def messages(prompt: Prompt) -> "list[ChatCompletionMessageParam]":
@@ -48,100 +44,73 @@ def tools(prompt: Prompt) -> "list[ChatCompletionFunctionToolParam]":
 
 
 class Answer:
-    """Gathers the chunks of one stream."""
+    """Gathers the events of one stream."""
 
-    def __init__(self, prompt: Prompt, server: str) -> None:
-        self._prompt = prompt
+    def __init__(self, prompt: Prompt, server: Server) -> None:
         self._server = server
-        self._model = prompt.model
-        self._spoken = 0
-        self._called = 0
-        self._refusal = ""
-        self._calls: dict[int, list[_Call]] = {}
-        self._usage: CompletionUsage | None = None
-        self._finish: str | None = None
+        self._spoken = Spoken(prompt, server.name)
+        self._calls: dict[int, list[Call]] = {}
+        self._finished = False
 
-    def take(self, chunk: "ChatCompletionChunk") -> str:
-        """The text in ``chunk``. Raises `ProviderBusy` when the answer grows beyond `MOST_CHARACTERS`."""
-        self._model = getattr(chunk, "model", None) or self._model
+    def take(self, event: Event) -> str:
+        """The text in ``event``. Raises `ProviderBusy` for an error, and when the answer grows beyond all measure."""
+        if event.get("error"):
+            raise broken_off(event, self._server)
+        spoken = self._spoken
+        spoken.model = text(event.get("model")) or spoken.model
         # Most send it last with no choices, some with the last choice, some a running total with every chunk.
-        self._usage = getattr(chunk, "usage", None) or self._usage
-        choices: list[Choice] = getattr(chunk, "choices", None) or []
-        pieces = [self._take_choice(choice) for choice in choices[:1]]
-        self._spoken += sum(len(piece) for piece in pieces)
-        if self._spoken + self._called + len(self._refusal) > MOST_CHARACTERS:
-            raise ProviderBusy(f"{self._server} did not stop answering after {MOST_CHARACTERS} characters.")
-        return "".join(pieces)
+        spoken.usage = _usage(event) or spoken.usage
+        return "".join([self._take_choice(choice) for choice in objects(event, "choices")[:1]])
 
     def end(self) -> list[Chunk]:
         """What follows the text. Raises `ProviderBusy` or `ProviderRefused` when it was no whole answer."""
-        calls = [call.finished() for calls in self._calls.values() for call in calls if call.name]
-        if self._finish is None:
-            raise ProviderBusy(f"{self._server} ended early: no finish_reason came.")
-        if self._finish == "error":
-            raise ProviderBusy(f"{self._server} gave up in the middle of its answer.")
-        if not (self._spoken or calls):
-            raise self._nothing_said()
-        finish = "tool" if calls else {"length": "length", "content_filter": "filter"}.get(self._finish, "stop")
-        return [*calls, Done(self._count(), cast(Any, finish), self._model)]
+        self._spoken.calls = [call for calls in self._calls.values() for call in calls]
+        return self._spoken.end(whole=self._finished, marker="finish_reason")
 
-    def _take_choice(self, choice: "Choice") -> str:
-        self._finish = getattr(choice, "finish_reason", None) or self._finish
-        delta: ChoiceDelta | None = getattr(choice, "delta", None)
-        if delta is None:
-            return ""
-        self._refusal += delta.refusal or ""
-        for call in delta.tool_calls or []:
+    def _take_choice(self, choice: Event) -> str:
+        if finish := text(choice.get("finish_reason")):
+            self._finish(finish)
+        delta = inner(choice, "delta")
+        refusal = text(delta.get("refusal"))
+        self._spoken.count(refusal)
+        self._spoken.refusal += refusal
+        for call in objects(delta, "tool_calls"):
             self._take_call(call)
-        return delta.content if isinstance(delta.content, str) else ""
+        return self._spoken.say(_content(delta))
 
-    def _take_call(self, delta: "ChoiceDeltaToolCall") -> None:
-        same = self._calls.setdefault(getattr(delta, "index", None) or 0, [])
+    def _finish(self, reason: str) -> None:
+        if reason == "error":
+            raise ProviderBusy(f"{self._server.name} gave up in the middle of its answer.")
+        self._finished = True
+        self._spoken.finish = _FINISH.get(reason, "stop")
+
+    def _take_call(self, delta: Event) -> None:
+        same = self._calls.setdefault(number(delta, "index"), [])
+        name = text(delta.get("id"))
         # Some servers give every call the same index and tell them apart by id alone.
-        if not same or (delta.id and same[-1].id and delta.id != same[-1].id):
-            same.append(_Call(delta.id))
-        if function := delta.function:
-            same[-1].name = same[-1].name or function.name or ""
-            same[-1].arguments.append(function.arguments or "")
-            self._called += len(function.arguments or "")
-
-    def _nothing_said(self) -> ProviderError:
-        if self._refusal or self._finish == "content_filter":
-            return ProviderRefused(f"{self._server} will not answer this: {shorten(self._refusal or 'content filter')}")
-        if self._finish == "length":
-            return ProviderRefused(f"{self._server} spent all {self._prompt.max_tokens} tokens before its first word.")
-        return ProviderBusy(f"{self._server} ended its answer without saying anything.")
-
-    def _count(self) -> Usage:
-        reported = Usage(
-            _number(self._usage, "prompt_tokens"),
-            _number(self._usage, "completion_tokens"),
-            _number(getattr(self._usage, "prompt_tokens_details", None), "cached_tokens"),
-            _number(getattr(self._usage, "completion_tokens_details", None), "reasoning_tokens"),
-        )
-        if reported.input_tokens or reported.output_tokens:
-            return reported
-        asked = len(json.dumps([messages(self._prompt), tools(self._prompt)], ensure_ascii=False))
-        return Usage(-(-asked // 4), -(-(self._spoken + self._called) // 4), estimated=True)
+        if not same or (name and same[-1].id and name != same[-1].id):
+            same.append(Call(name))
+        function = inner(delta, "function")
+        same[-1].name = same[-1].name or text(function.get("name"))
+        arguments = text(function.get("arguments"))
+        self._spoken.count(arguments)
+        same[-1].arguments.append(arguments)
 
 
-@dataclass(slots=True)
-class _Call:
-    id: str | None
-    name: str = ""
-    arguments: list[str] = field(default_factory=list[str])
-
-    def finished(self) -> ToolCall:
-        raw = "".join(self.arguments)
-        try:
-            arguments: object = orjson.loads(raw or "{}")
-        except orjson.JSONDecodeError:
-            arguments = None
-        if not isinstance(arguments, dict):
-            arguments = {"unparsed": raw}
-        return ToolCall(self.name, cast(dict[str, Any], arguments))
+def _content(delta: Event) -> str:
+    """Text, or the text among pieces of several kinds: Mistral's reasoning models send their thoughts beside it."""
+    content: Any = delta.get("content")
+    if isinstance(content, str):
+        return content
+    return "".join([text(piece.get("text")) for piece in objects(delta, "content") if piece.get("type") == "text"])
 
 
-def _number(holder: object, name: str) -> int:
-    value = getattr(holder, name, None)
-    return value if isinstance(value, int) and value > 0 else 0
+def _usage(event: Event) -> Usage | None:
+    told = inner(event, "usage")
+    usage = Usage(
+        number(told, "prompt_tokens"),
+        number(told, "completion_tokens"),
+        number(inner(told, "prompt_tokens_details"), "cached_tokens"),
+        number(inner(told, "completion_tokens_details"), "reasoning_tokens"),
+    )
+    return usage if usage.input_tokens or usage.output_tokens else None

@@ -4,15 +4,14 @@ The SDK is the package `openai`; this file is only ever `switchboard.providers.o
 import the SDK: that happens in a thread, when the provider is warmed or first used.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from switchboard.errors import ProviderBusy, ProviderError, ProviderMisconfigured
 from switchboard.providers import Capabilities, Chunk, Prompt, Text
+from switchboard.providers.border import Opened, StatusAnswer, account, translated
 from switchboard.providers.chat_completions import Answer, messages, tools
-from switchboard.providers.failures import Server, from_status, reason
+from switchboard.providers.events import events
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream, Omit
@@ -27,33 +26,31 @@ _WITH_TEMPERATURE = ("gpt-5-chat",)
 
 
 class OpenAI:
-    """The provider ``openai``. ``base_url``: up to and with ``/v1``; None for OpenAI itself.
+    """The provider ``openai``, or a compatible server under a ``name`` of its own.
 
-    ``patience``: seconds without a byte after which a connection counts as dead. Raises `ProviderMisconfigured` when
-    the key or the address could never be sent.
+    ``base_url``: up to and with ``/v1``; None for OpenAI itself. ``patience``: seconds without a byte after which a
+    connection counts as dead. ``settings``: the variables of key and address. Raises `ProviderMisconfigured` when the
+    key or the address could never be sent.
     """
 
-    name = "openai"
-
-    def __init__(self, *, api_key: str | None, base_url: str | None, patience: float) -> None:
-        self._key = (api_key or "").strip()
-        self._base_url = base_url or OPENAI_URL
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        patience: float,
+        name: str = "openai",
+        settings: tuple[str, str] = ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
+    ) -> None:
+        self.name = name
+        self._account = account("OpenAI", api_key, base_url, default=OPENAI_URL, settings=settings)
         self._patience = patience
-        self._client: AsyncOpenAI | None = None
-        self._opening = asyncio.Lock()
-        # A header that cannot be written fails with the key in the error's text, so it must not come to that.
-        if not (self._key.isascii() and self._key.isprintable()):
-            raise ProviderMisconfigured("OPENAI_API_KEY holds characters that no key has: copy it again.")
-        host = _host(self._base_url)
-        self._is_openai = host == "api.openai.com" or host.endswith(".api.openai.com")
-        self._server = Server(
-            "OpenAI" if self._is_openai else host, "OPENAI_API_KEY", "OPENAI_BASE_URL", self._key or None
-        )
+        self._sdk = Opened(self._open)
 
     @property
     def price_as(self) -> str | None:
         """Whose price list holds: OpenAI's own, or none for any other server."""
-        return "openai" if self._is_openai else None
+        return "openai" if self._account.is_vendors else None
 
     def capabilities(self, model: str) -> Capabilities:
         """Known by the model's name, whatever stands before it, as in ``openai/gpt-5`` or ``ft:o4-mini``."""
@@ -63,38 +60,27 @@ class OpenAI:
 
     async def warm(self) -> None:
         """Imports the SDK and makes the client in a thread, for the third of a second that takes."""
-        await self._ready()
+        await self._sdk.get()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Chunk, None]:
         """Text as it comes, then tool calls, then `Done`. Does not send ``prompt.passages``: ``system`` holds them.
 
         Raises `ProviderBusy`, `ProviderRefused` and `ProviderMisconfigured`, and nothing else.
         """
-        answer = Answer(prompt, self._server.name)
-        try:
-            async with await self._ask(prompt) as stream:
-                async for chunk in stream:
-                    if text := answer.take(chunk):
+        server = self._account.server
+        answer = Answer(prompt, server)
+        with translated(server, prompt.model, self._patience, _answered):
+            async with await self._ask(prompt) as stream, aclosing(events(stream.response, server.name)) as told:
+                async for event in told:
+                    if text := answer.take(event):
                         yield Text(text)
-            last = answer.end()
-        except ProviderError:
-            raise
-        except Exception as error:
-            failure, cause = self._failure(error, prompt.model)
-            raise failure from cause
-        for chunk in last:
+        for chunk in answer.end():
             yield chunk
 
     async def close(self) -> None:
         """Gives back the connections; the provider cannot be used afterwards."""
-        if self._client is not None:
-            await self._client.close()
-
-    async def _ready(self) -> "AsyncOpenAI":
-        async with self._opening:
-            if self._client is None:
-                self._client = await asyncio.to_thread(self._open)
-            return self._client
+        if self._sdk.client is not None:
+            await self._sdk.client.close()
 
     def _open(self) -> "AsyncOpenAI":
         import openai
@@ -102,56 +88,39 @@ class OpenAI:
         from switchboard.providers.wire import open_client
 
         client = openai.AsyncOpenAI(
-            # Servers that need no key get a word in its place, because the SDK insists on one.
-            api_key=self._key or "none",
-            base_url=self._base_url,
+            api_key=self._account.key,
+            base_url=self._account.url,
             max_retries=0,
             http_client=open_client(patience=self._patience),
         )
-        # The SDK takes these two from the environment, past our settings, and would show them to any server.
+        # The SDK takes these from the environment, past our settings, and would show them to any server.
         client.organization = client.project = None
+        client._custom_headers = {}  # pyright: ignore[reportPrivateUsage]
         return client
 
     async def _ask(self, prompt: Prompt) -> "AsyncStream[ChatCompletionChunk]":
-        client = await self._ready()
+        client = await self._sdk.get()
         from openai import omit
 
         can = self.capabilities(prompt.model)
         most: int | Omit = prompt.max_tokens or omit
+        newer = self._account.is_vendors
         return await client.chat.completions.create(
             model=prompt.model,
             messages=messages(prompt),
             tools=tools(prompt) if can.tools and prompt.tools else omit,
             temperature=prompt.temperature if can.temperature and prompt.temperature is not None else omit,
             # OpenAI's newer models know only the first, many compatible servers only the second.
-            max_completion_tokens=most if self._is_openai else omit,
-            max_tokens=omit if self._is_openai else most,
+            max_completion_tokens=most if newer else omit,
+            max_tokens=omit if newer else most,
             stream=True,
             stream_options={"include_usage": True},
         )
 
-    def _failure(self, error: Exception, model: str) -> tuple[ProviderError, Exception | None]:
-        # The vendor's own error is left out as a cause where its text is the server's, which may repeat the key.
-        import openai
 
-        name = self._server.name
-        if isinstance(error, openai.APIStatusError):
-            found = from_status(error.status_code, error.body, error.response.headers, model=model, server=self._server)
-            return found, None
-        if isinstance(error, openai.APITimeoutError):
-            return ProviderBusy(f"{name} sent nothing for {self._patience:g} seconds."), error
-        if isinstance(error, openai.APIConnectionError):
-            return ProviderBusy(f"{name} cannot be reached, or hung up ({type(error.__cause__).__name__})."), error
-        if isinstance(error, openai.APIError):
-            return ProviderBusy(f"{name} broke off its answer: {reason(error.body, self._server)}"), None
-        return ProviderBusy(f"{name} sent something that is no answer ({type(error).__name__})."), error
+def _answered(error: Exception) -> StatusAnswer | None:
+    import openai
 
-
-def _host(base_url: str) -> str:
-    try:
-        parts = urlsplit(base_url)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ProviderMisconfigured("OPENAI_BASE_URL is no address: it looks like https://host.example/v1.")
-    return parts.hostname
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code, error.body, error.response.headers
+    return None

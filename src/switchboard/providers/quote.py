@@ -77,6 +77,12 @@ def quote(question: str, passages: Sequence[Passage]) -> list[str]:
     return list(_pieces([sentences[at] for at in sorted(ranked) if weights[at] >= _NEARLY * weights[ranked[0]]]))
 
 
+def share(question: str, text: str) -> float:
+    """The share of the question's meaningful words that ``text`` holds, 0 to 1: the score of a `Passage`."""
+    asked, words = _keywords(question), _keywords(text)
+    return sum(_holds(words, word) for word in asked) / len(asked) if asked else 0.0
+
+
 def _pieces(chosen: Sequence[tuple[Passage, _Sentence]]) -> Iterator[str]:
     seen: set[str] = set()
     last: tuple[Passage, _Sentence] | None = None

@@ -20,12 +20,13 @@ MOST_ERROR_BYTES = 100_000
 CONNECT_SECONDS = 5.0
 
 
-def open_client(*, patience: float) -> "CappedClient":
+def open_client(*, patience: float, door: bool = False) -> "CappedClient":
     """A client that waits ``patience`` seconds for each next piece of an answer and follows no redirects.
 
     A redirect would send the customer's words, and on the same host the key, to an address nobody configured.
+    ``door``: as a `DoorClient`.
     """
-    return CappedClient(
+    return (DoorClient if door else CappedClient)(
         timeout=httpx2.Timeout(patience, connect=min(CONNECT_SECONDS, patience)),
         limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30),
         headers={"accept-encoding": "identity"},
@@ -41,7 +42,7 @@ class CappedClient(httpx2.AsyncClient):
         response = await super().send(request, stream=True, **options)
         try:
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise ProviderBusy("The provider sent a compressed answer, though it was asked not to.")
+                raise ProviderBusy("The provider sent a compressed answer, though it was asked not to.", fault="broken")
             stream_of_bytes = cast(httpx2.AsyncByteStream, response.stream)
             response.stream = _Short(stream_of_bytes) if response.is_error else _Capped(stream_of_bytes)
             if not stream:
@@ -49,6 +50,27 @@ class CappedClient(httpx2.AsyncClient):
         except BaseException:
             await response.aclose()
             raise
+        return response
+
+
+class Answered(Exception):
+    """An answer that was kept from the SDK."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.response = response
+        super().__init__("answered")
+
+
+class DoorClient(CappedClient):
+    """A client for an SDK that gives no access to its answers: raises a good one as `Answered`, through the SDK."""
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        """As `CappedClient.send` for an answer with an error status; raises `Answered` for all others."""
+        response = await super().send(request, stream=True, **options)
+        if response.is_success:
+            raise Answered(response)
+        if not stream:
+            await response.aread()
         return response
 
 
@@ -63,7 +85,7 @@ class _Capped(httpx2.AsyncByteStream):
             line = len(piece) - end_of_line - 1 + (line if end_of_line < 0 else 0)
             total += len(piece)
             if total > MOST_BYTES or line > MOST_LINE_BYTES:
-                raise ProviderBusy("The provider sent more than an answer can be.")
+                raise ProviderBusy("The provider sent more than an answer can be.", fault="broken")
             yield piece
 
     async def aclose(self) -> None:

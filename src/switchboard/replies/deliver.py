@@ -10,12 +10,24 @@ from pydantic import BaseModel, ConfigDict
 
 from switchboard import clock
 from switchboard.bell import Bell
-from switchboard.channels import Channel, Outbound
+from switchboard.channels import Channel, File, Outbound
 from switchboard.database import Database
-from switchboard.errors import ChannelBroken, DeliveryBusy, DeliveryError, DeliveryUnknown, SwitchboardError
+from switchboard.errors import (
+    ChannelBroken,
+    DeliveryBusy,
+    DeliveryError,
+    DeliveryRefused,
+    DeliveryUnknown,
+    NotFound,
+    SwitchboardError,
+    Unavailable,
+)
 from switchboard.failpoints import reach
 from switchboard.metrics import Metrics
+from switchboard.replies.stopping import cut_off, finished
 from switchboard.replies.window import tag_for
+from switchboard.storage import Storage, whole
+from switchboard.storage.links import Links
 
 LEASE_SECONDS = 60.0
 """Longer than any send takes: a claimed send that is not settled by then is unknown."""
@@ -23,6 +35,18 @@ MAX_ATTEMPTS = 8
 """About ten minutes of back-off."""
 
 log = structlog.get_logger()
+
+
+class Enclosed(BaseModel):
+    """The file of a delivery that has one instead of a text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    name: str
+    kind: str
+    content_type: str
+    storage_key: str
 
 
 class Delivery(BaseModel):
@@ -42,6 +66,7 @@ class Delivery(BaseModel):
     account: str
     recipient: str
     last_customer_at: datetime | None
+    file: Enclosed | None = None
 
 
 class Deliveries:
@@ -56,7 +81,11 @@ class Deliveries:
         bell: Bell,
         concurrency: int,
         poll_seconds: float,
+        files: Storage,
+        links: Links,
     ) -> None:
+        self._files = files
+        self._links = links
         self._database = database
         self._senders = senders
         self._metrics = metrics
@@ -87,12 +116,10 @@ class Deliveries:
         self._stopping = True
         self._bell.ring()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ended_claiming.wait(), seconds)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            async with asyncio.timeout(seconds):
+                await self._ended_claiming.wait()
+                await finished(self._tasks)
+        await cut_off(self._tasks, seconds / 8)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -135,15 +162,26 @@ class Deliveries:
             last_customer_at=delivery.last_customer_at,
             now=clock.now(),
         )
+        file = await self._open(delivery.file) if delivery.file else None
         sent = await sender.send(
-            Outbound(delivery.account, delivery.recipient, delivery.text, metadata=delivery.marker, tag=tag)
+            Outbound(delivery.account, delivery.recipient, delivery.text, metadata=delivery.marker, tag=tag, file=file)
         )
         return sent.external_id
+
+    async def _open(self, file: Enclosed) -> File:
+        try:
+            content = await whole(self._files, file.storage_key)
+        except Unavailable as error:
+            raise DeliveryBusy(error.message) from error
+        except NotFound as error:
+            raise DeliveryRefused(error.message) from error
+        link = self._links.make_public(file.id, clock.now())
+        return File(file.name, file.content_type, file.kind, content, link)
 
     async def _undelivered(self, delivery: Delivery, error: DeliveryError) -> None:
         again = isinstance(error, DeliveryBusy) and delivery.attempts < MAX_ATTEMPTS
         state = "ready" if again else "unknown" if isinstance(error, DeliveryUnknown) else "failed"
-        wait = min(max(error.retry_after or 0, 2.0**delivery.attempts), 300.0)
+        wait = max(error.retry_after or 0, min(2.0**delivery.attempts, 300.0))
         log.warning("not delivered", code=error.code, state=state, attempt=delivery.attempts)
         self._metrics.deliveries.labels("retried" if again else state).inc()
         await self._settle(

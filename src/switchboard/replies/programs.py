@@ -1,32 +1,46 @@
 """Conversations that a program holds for its users: open one, say something, get the reply."""
 
-import asyncio
-import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from switchboard.conversations.shapes import Conversation, Message
-from switchboard.database import Database
-from switchboard.dependencies import Asking, Data, TurnsBell
-from switchboard.errors import Conflict, Invalid, NotFound
+from switchboard.database import Row
+from switchboard.dependencies import Asking, Data, which_workspace
+from switchboard.errors import Conflict, NotFound, RateLimited
+from switchboard.http.event_stream import EventAnswer, wants_events
 from switchboard.http.problems import REFUSALS, refusals
+from switchboard.http.rate_limits import limit_customer
 from switchboard.http.strict_json import StrictRoute
+from switchboard.replies.aloud import STREAMED, Shapes, tell
+from switchboard.replies.exchange import Exchange, Saying
+from switchboard.replies.say import Programs, name_message
 
 router = APIRouter(prefix="/api", tags=["conversations"], route_class=StrictRoute, responses=REFUSALS)
-
-REPLY_SECONDS = 60.0
-"""How long a request waits for its reply before it answers 202."""
 
 Id = Annotated[int, Path(ge=1, le=2**53)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 
-def _not_blank(text: str) -> str:
+async def _programs(request: Request) -> Programs:
+    return cast(Programs, request.state.programs)
+
+
+def not_blank(text: str) -> str:
+    """The text. Raises `ValueError` for one of white space alone."""
     if not text.strip():
         raise ValueError("Say something: this text is blank")
     return text
+
+
+Speaking = Annotated[Programs, Depends(_programs)]
+Text = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(not_blank)]
+Nonce = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    Field(description="A word of yours for this message: sent again with it, it is the same message."),
+]
 
 
 class NewConversation(BaseModel):
@@ -50,15 +64,27 @@ class NewMessage(BaseModel):
 
     conversation: int = Field(ge=1, le=2**53)
     role: Literal["user"] = "user"
-    content: Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_not_blank)]
+    content: Text
+    client_nonce: Nonce | None = None
 
 
-class Spoken(Message):
-    """The stored message and, unless it is still being made, the reply to it."""
+class Said(Message):
+    """A message as it is known when it is said; ``id`` and ``seq`` are null while the database does not have it."""
+
+    # What is not tracked has no id yet, so the type is wider than a stored message's.
+    id: int | None  # pyright: ignore[reportIncompatibleVariableOverride]
+    seq: int | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        description="Its place in the conversation; grows."
+    )
+
+
+class Spoken(Said):
+    """The message and, unless it is still being made, the reply to it."""
 
     role: Literal["user"] = "user"
     handler: Literal["ai", "human"] = Field(description="Who answers; with `human` no reply comes of itself.")
-    reply: Message | None
+    tracked: bool = Field(description="False while the database is away: both are kept on disk and stored later.")
+    reply: Said | None
 
 
 class Messages(BaseModel):
@@ -69,13 +95,16 @@ class Messages(BaseModel):
     count: int
 
 
-@router.post("/conversations", status_code=201)
-async def open_conversation(caller: Asking, database: Data, response: Response, body: NewConversation) -> Conversation:
+@router.post("/conversations", status_code=201, responses=refusals(RateLimited))
+async def open_conversation(
+    request: Request, caller: Asking, database: Data, response: Response, body: NewConversation
+) -> Conversation:
     """Opens a conversation for one of your users."""
+    await limit_customer(request, caller, body.user_id)
     row = await database.call(
         "open_conversation",
         caller=caller.as_json(),
-        workspace_id=await _workspace(database, caller, body.workspace),
+        workspace_id=await which_workspace(database, caller, body.workspace),
         platform=body.platform,
         user_id=body.user_id,
         title=body.title,
@@ -113,51 +142,49 @@ async def list_messages(
     return Messages(messages=rows, count=len(rows))
 
 
-@router.post("/messages", status_code=201, responses=refusals(Conflict))
+@router.post(
+    "/messages", status_code=201, response_model=Spoken, responses={**refusals(Conflict, RateLimited), **STREAMED}
+)
 async def say(
+    request: Request,
     caller: Asking,
-    database: Data,
-    bell: TurnsBell,
+    programs: Speaking,
     response: Response,
     body: NewMessage,
     prefer: Annotated[str | None, Header(description="`respond-async` answers 202 at once.")] = None,
-) -> Spoken:
-    """Stores what the customer says and answers with the reply; 202 without it when it takes longer."""
-    message = await database.call(
-        "add_user_message", caller=caller.as_json(), conversation_id=body.conversation, content=body.content
+    idempotency_key: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Spoken | Response:
+    """Stores what the customer says and answers with the reply; 202 without it when it takes longer.
+
+    With `Accept: text/event-stream` the reply is told as it is written.
+    """
+    await limit_customer(request, caller, f"conversation:{body.conversation}")
+    name = name_message(caller, body.conversation, body.content, key=idempotency_key, nonce=body.client_nonce)
+    begun = await programs.say(
+        Saying(
+            caller=caller,
+            conversation_id=body.conversation,
+            content=body.content,
+            external_id=name,
+            at_once="respond-async" in (prefer or ""),
+        )
     )
-    bell.ring()
-    reply = None
-    if message["handler"] == "ai":
-        at_once = "respond-async" in (prefer or "")
-        reply = None if at_once else await _await_reply(database, caller, body.conversation, message["seq"])
-        if reply is None:
-            response.status_code = 202
-    return Spoken.model_validate({**message, "reply": reply})
+    if wants_events(request):
+        return EventAnswer(
+            tell(programs, begun, Shapes(_said, lambda exchange: _spoken(exchange).model_dump(mode="json")))
+        )
+    exchange = await programs.finish(begun)
+    if exchange.is_due:
+        response.status_code = 202
+    return _spoken(exchange)
 
 
-async def _await_reply(database: Database, caller: Asking, conversation_id: int, seq: int) -> Any:
-    """Looks for the reply, ever more seldom; None when it does not come in time or a person has to give it."""
-    deadline = time.monotonic() + REPLY_SECONDS
-    pause = 0.01
-    while time.monotonic() < deadline:
-        found = await database.call("find_reply", caller=caller.as_json(), conversation_id=conversation_id, seq=seq)
-        if found is None or found["reply"] is not None or not found["waiting"]:
-            return found and found["reply"]
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, 0.25)
-    return None
+def _spoken(exchange: Exchange) -> Spoken:
+    return Spoken.model_validate({**exchange.message, "tracked": exchange.tracked, "reply": exchange.reply})
 
 
-async def _workspace(database: Database, caller: Asking, asked: int | None) -> int:
-    """The workspace that is meant. Raises `Invalid` when the token has several and none is named."""
-    if asked is not None:
-        return asked
-    if len(caller.roles) == 1:
-        return next(iter(caller.roles))
-    if caller.admin:
-        rows = await database.select("workspaces", columns=["id"], order=["id"], limit=1)
-        if rows:
-            return int(rows[0]["id"])
-    message = "Say which workspace: your token has not exactly one."
-    raise Invalid(message, errors=[{"field": "workspace", "message": message}])
+def _said(message: Row) -> dict[str, Any]:
+    return {
+        "session_id": str(message["conversation_id"]),
+        "message": Said.model_validate(message).model_dump(mode="json"),
+    }

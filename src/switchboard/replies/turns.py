@@ -10,7 +10,8 @@ from switchboard.bell import Bell
 from switchboard.errors import SwitchboardError
 from switchboard.failpoints import reach
 from switchboard.metrics import Metrics
-from switchboard.replies.answer import Desk, Generate, answer
+from switchboard.replies.answer import Desk, Generate, answer, preface_of
+from switchboard.replies.stopping import cut_off, finished
 from switchboard.replies.turn import Turn
 
 HEARTBEAT_SECONDS = 1.0
@@ -66,18 +67,19 @@ class Turns:
             keeping.cancel()
 
     async def drain(self, seconds: float) -> None:
-        """Claims no more, lets what runs finish for ``seconds``, then stops it and gives the turns back at once."""
+        """Claims no more, lets what runs finish for ``seconds``, then stops it and gives the turns back.
+
+        Giving back may take an eighth of ``seconds`` more; a lease that could not be given back ends by itself.
+        """
         # A claim under way is not cut off: its turns would stay leased to nobody.
         self._stopping = True
         self._bell.ring()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ended_claiming.wait(), seconds)
-        await reach("during_drain")
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            async with asyncio.timeout(seconds):
+                await self._ended_claiming.wait()
+                await reach("during_drain")
+                await finished(self._tasks)
+        await cut_off(self._tasks, seconds / 8)
         self._drained.set()
 
     async def _claim(self) -> None:
@@ -111,35 +113,40 @@ class Turns:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, held: _Held) -> None:
-        turn = held.turn
+        turn, outcome = held.turn, "failed"
+        voice = self._desk.overheard.begin(turn.conversation_id, turn.seq_in, preface_of(turn))
         self._metrics.turns_held.inc()
         with structlog.contextvars.bound_contextvars(conversation=turn.conversation_id, workspace=turn.workspace_id):
             try:
                 await reach("after_turn_claim")
                 with self._metrics.reply_seconds.time():
-                    outcome = await answer(turn, self._desk, held.generate)
+                    outcome = await answer(turn, self._desk, held.generate, voice)
                 self._metrics.replies.labels(outcome).inc()
                 log.info("turn done", outcome=outcome, attempt=turn.attempts, seq=turn.seq_in)
             except asyncio.CancelledError:
-                await self._release(turn, 0)
+                await self._release(held, 0)
                 raise
             except SwitchboardError as error:
                 log.warning("turn interrupted", code=error.code, attempt=turn.attempts)
-                await self._release(turn, 1)
+                await self._release(held, 1)
             except Exception:
                 # A fault of ours must not silence the customer: the turn is tried again, then a person gets it.
                 log.exception("turn failed", attempt=turn.attempts)
-                await self._release(turn, 2.0**turn.attempts, count=True)
+                await self._release(held, 2.0**turn.attempts, count=True)
             finally:
                 # A lease that ran out may have been claimed anew, by this very process.
                 if self._held.get(turn.key) is held:
                     del self._held[turn.key]
                 self._metrics.turns_held.dec()
+                voice.end(outcome)
                 self._stored.ring()
                 self._bell.ring()
 
-    async def _release(self, turn: Turn, retry_seconds: float, *, count: bool = False) -> None:
-        """Gives a turn back; if even that fails, its lease ends by itself."""
+    async def _release(self, held: _Held, retry_seconds: float, *, count: bool = False) -> None:
+        """Gives a turn back and books what was spent on it; if even that fails, its lease ends by itself."""
+        turn, receipt = held.turn, held.generate.receipt
+        # Nothing else of it: what cannot be stored must not keep the rest from being stored.
+        spent = {"attempts": receipt()["attempts"]} if receipt else None
         reply = {"outcome": "failed", "seq_in": turn.seq_in, "epoch": turn.epoch, "reason": "internal error"}
         try:
             await self._desk.database.call(
@@ -149,6 +156,7 @@ class Turns:
                 lease_no=turn.lease_no,
                 retry_seconds=retry_seconds,
                 reply=reply if count else None,
+                spent=spent,
             )
         except SwitchboardError as error:
             log.warning("turn not released", code=error.code)

@@ -1,19 +1,21 @@
 """Deleting what has been kept long enough, in batches that hold no lock for long."""
 
-import structlog
+from collections import Counter
 
 from switchboard.database import Database
+from switchboard.upkeep.task import Result
 
 BATCH = 5000
-log = structlog.get_logger()
 
 
-async def purge(database: Database, inbox_days: int) -> int:
-    """Deletes raw webhook bodies older than ``inbox_days`` and kept answers older than 24 hours; returns how many."""
-    total = 0
+async def purge(database: Database, *, inbox_days: int, event_days: int) -> Result:
+    """Deletes raw webhook bodies older than ``inbox_days``, events older than ``event_days``, kept answers older than
+    24 hours, questions that found nothing, and tasks no process knows any more; returns how many of each."""
+    total: Counter[str] = Counter()
     while True:
         gone = await database.call("purge_expired", inbox_days=inbox_days, max_rows=BATCH)
-        total += sum(gone.values())
+        gone |= await database.call("purge_events", days=event_days, max_rows=BATCH)
+        gone |= await database.call("purge_upkeep")
+        total.update(gone)
         if max(gone.values()) < BATCH:
-            log.info("purged", rows=total)
-            return total
+            return dict(total)

@@ -1,5 +1,6 @@
 """The first workspace of an installation."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,22 +18,21 @@ class First:
     created: bool
 
 
-async def prepare(database: Database, settings: Settings, *, name: str) -> First:
+async def prepare(database: Database, settings: Settings, *, name: str, providers: Iterable[str]) -> First:
     """Makes sure that there is a workspace and that the accounts of the settings are connected to it.
 
-    Raises `Conflict` when one of the accounts is connected to another workspace.
+    ``providers`` are those that are configured: workspaces whose model needs another start their conversations with
+    people. Raises `Conflict` when one of the accounts is connected to another workspace.
     """
     first = await database.call("ensure_workspace", name=name, agent_name="the assistant", system_prompt=_PROMPT)
-    await _connect(database, first["id"], "messenger", settings.facebook_page_id, None)
-    # Instagram can be read but not yet answered: its conversations begin with people.
-    await _connect(database, first["id"], "instagram", settings.instagram_account_id, "human")
+    await _connect(database, first["id"], "messenger", settings.facebook_page_id)
+    await _connect(database, first["id"], "instagram", settings.instagram_account_id)
+    bot = settings.telegram_bot_token.get_secret_value().partition(":")[0] if settings.telegram_bot_token else None
+    await _connect(database, first["id"], "telegram", bot)
+    await database.call("note_providers", providers=sorted(providers))
     return First(int(first["id"]), bool(first["created"]))
 
 
-async def _connect(
-    database: Database, workspace_id: int, platform: str, account: str | None, handler: str | None
-) -> None:
+async def _connect(database: Database, workspace_id: int, platform: str, account: str | None) -> None:
     if account is not None:
-        await database.call(
-            "connect_channel", workspace_id=workspace_id, platform=platform, account=account, default_handler=handler
-        )
+        await database.call("connect_channel", workspace_id=workspace_id, platform=platform, account=account)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from switchboard.channels import Inbound
-from switchboard.channels.messenger.document import Cleaner, is_object
+from switchboard.channels.document import Cleaner, is_object
+from switchboard.channels.fields import Broken, Fields
 from switchboard.channels.messenger.envelope import Event, Report, Source, open_envelope, unknown
-from switchboard.channels.messenger.fields import Broken, Fields
 from switchboard.channels.messenger.message import read_message, read_text
 
 _AROUND = frozenset({"sender", "recipient", "timestamp", "hop_context"})

@@ -5,17 +5,20 @@ https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
 
 from typing import Any
 
+from switchboard.channels.fields import Fields
 from switchboard.channels.messenger.envelope import Event, Report
-from switchboard.channels.messenger.fields import Fields
 
 MAX_TEXT = 20_000
 """Characters of a text that are kept; Messenger itself allows customers fewer."""
 
 _LINK_ONLY = frozenset({"url", "title"})
+_PLAIN = frozenset({"mid", "text"})
 
 
 def read_message(event: Event, message: Fields) -> Report:
     """An echo carries who sent it (``app_id``) and the mark its sender set (``metadata``)."""
+    if message.has_only(_PLAIN) and not event.ours:
+        return _read_plain(message)  # as most are: there is nothing else to look for
     echo, mid = message.flag("is_echo") or event.ours, message.identifier("mid")
     if message.flag("is_deleted"):
         return Report("unsend", {}, mid)
@@ -32,6 +35,12 @@ def read_text(fields: Fields, key: str) -> tuple[str, dict[str, Any]]:
     """A text within `MAX_TEXT`, and the data that says whether it was cut to it."""
     text = fields.text(key)
     return (text, {}) if len(text) <= MAX_TEXT else (text[:MAX_TEXT], {"truncated": True})
+
+
+def _read_plain(message: Fields) -> Report:
+    mid = message.identifier("mid")
+    text, data = read_text(message, "text")
+    return Report("message", data, mid, text)
 
 
 def _sender(message: Fields) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from switchboard.channels import Inbound
-from switchboard.channels.messenger.document import Cleaner, Document, decode, is_list, is_object, load
+from switchboard.channels.document import Cleaner, Document, decode, is_list, is_object, load
+from switchboard.channels.fields import Broken, Fields
 from switchboard.channels.messenger.envelope import Source, unknown
 from switchboard.channels.messenger.events import read_change, read_event, read_standby
-from switchboard.channels.messenger.fields import Broken, Fields
 
 _PLATFORMS = {"page": "messenger", "instagram": "instagram"}
 _READERS: dict[str, Callable[[Any, Source], Inbound]] = {

@@ -6,13 +6,11 @@ https://developers.facebook.com/docs/graph-api/guides/error-handling (all of Gra
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from switchboard.channels import Sent
-from switchboard.channels.messenger.document import is_list, is_object
+from switchboard.channels.document import is_list, is_object
+from switchboard.channels.post import LONGEST_WAIT, Answer, number, plain
 from switchboard.errors import (
     ChannelBroken,
     DeliveryBusy,
@@ -23,8 +21,6 @@ from switchboard.errors import (
     WindowClosed,
 )
 
-_LONGEST_WAIT = 86_400.0
-_LONGEST_REASON = 300
 _TOKEN_LIKE = re.compile(r"\b(?:EAA|IGA|IGQ)[A-Za-z0-9_\-]{8,}|(?<=access_token=)[^&\s]+")
 
 _BY_SUBCODE: Mapping[tuple[int, int], type[DeliveryError]] = {
@@ -56,28 +52,30 @@ _BY_CODE: Mapping[int, type[DeliveryError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer as it came; ``body`` may have been cut."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 def judge(answer: Answer, *, token: str) -> Sent:
     """Graph's id for the message. Raises what the answer means; no text of an error holds the ``token``."""
-    content = _content(answer.body)
+    identifier = understand(answer, token=token).get("message_id")
+    if isinstance(identifier, str) and identifier:
+        return Sent(identifier)
+    raise _no_graph(answer)
+
+
+def understand(answer: Answer, *, token: str) -> dict[str, Any]:
+    """What Graph answers when all is well; raises as `judge` does."""
+    content = answer.content
     error = content.get("error")
-    if is_object(error) and (code := _number(error.get("code"))) is not None:
-        subcode = _number(error.get("error_subcode"))
+    if is_object(error) and (code := number(error.get("code"))) is not None:
+        subcode = number(error.get("error_subcode"))
         kind = _kind(answer.status, error, code, subcode)
         retry_after = _retry_after(answer.headers) if kind is DeliveryBusy else None
         raise kind(_reason(error, code, subcode, token), retry_after=retry_after)
-    identifier = content.get("message_id")
-    if 200 <= answer.status < 300 and isinstance(identifier, str) and identifier:
-        return Sent(identifier)
-    raise DeliveryUnknown(f"HTTP {answer.status}, but not in the Graph API's form: is FACEBOOK_GRAPH_URL right?")
+    if 200 <= answer.status < 300 and content:
+        return content
+    raise _no_graph(answer)
+
+
+def _no_graph(answer: Answer) -> DeliveryUnknown:
+    return DeliveryUnknown(f"HTTP {answer.status}, but not in the Graph API's form: is FACEBOOK_GRAPH_URL right?")
 
 
 def _kind(status: int, error: dict[str, Any], code: int, subcode: int | None) -> type[DeliveryError]:
@@ -96,10 +94,8 @@ def _kind(status: int, error: dict[str, Any], code: int, subcode: int | None) ->
 
 
 def _reason(error: dict[str, Any], code: int, subcode: int | None, token: str) -> str:
-    message = error.get("message")
-    words = message if isinstance(message, str) and message else "The Graph API gives no reason."
-    words = _TOKEN_LIKE.sub("…", words.replace(token, "…"))
-    words = "".join(character if character.isprintable() else " " for character in words)[:_LONGEST_REASON]
+    said = _TOKEN_LIKE.sub("…", str(error.get("message") or "").replace(token, "…"))
+    words = plain(said, secret=token, otherwise="The Graph API gives no reason.")
     return f"{words} (Graph error {code}{'' if subcode is None else f'/{subcode}'})"
 
 
@@ -110,20 +106,9 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     """
     given = headers.get("Retry-After", "")
     waits = [float(given)] if given.isascii() and given.isdigit() and len(given) < 10 else []
-    for usages in _content(headers.get("X-Business-Use-Case-Usage", "").encode()).values():
+    usage_header = headers.get("X-Business-Use-Case-Usage", "")
+    for usages in Answer(0, {}, usage_header.encode()).content.values():
         for usage in usages if is_list(usages) else []:
-            minutes = _number(usage.get("estimated_time_to_regain_access")) if is_object(usage) else None
+            minutes = number(usage.get("estimated_time_to_regain_access")) if is_object(usage) else None
             waits += [minutes * 60.0] if minutes else []
-    return min(max(waits), _LONGEST_WAIT) if waits else None
-
-
-def _content(body: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if is_object(value) else {}
-
-
-def _number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return min(max(waits), LONGEST_WAIT) if waits else None

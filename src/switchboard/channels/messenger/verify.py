@@ -4,9 +4,9 @@ https://developers.facebook.com/docs/messenger-platform/webhooks
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from switchboard.channels.messenger.document import is_object, load
+from switchboard.channels.document import is_object, load
 from switchboard.errors import Invalid, SignatureInvalid
 
 SIGNATURE_HEADER = "x-hub-signature-256"
@@ -35,10 +35,11 @@ class Signatures:
             raise SignatureInvalid
 
 
-def handshake(expected: str | None, *, mode: str | None, token: str | None, challenge: str | None) -> str:
+def handshake(expected: Sequence[str], *, mode: str | None, token: str | None, challenge: str | None) -> str:
     """The challenge, if it may be repeated: ASCII digits only, since it is sent back to whoever asked."""
     given = (token or "").encode("utf-8", "surrogatepass")
-    if not expected or not hmac.compare_digest(given, expected.encode()):
+    matches = [hmac.compare_digest(given, one.encode()) for one in expected if one]  # all of them
+    if not any(matches):
         raise SignatureInvalid("The verify token does not match FACEBOOK_VERIFY_TOKEN.")
     if mode != "subscribe":
         raise Invalid(errors=[{"field": "hub.mode", "message": "must be subscribe"}])

@@ -1,0 +1,63 @@
+"""All periodic tasks: a line each. A new one needs nothing else."""
+
+from functools import partial
+
+from switchboard.agents.refresh import refresh_models
+from switchboard.database import Database
+from switchboard.metrics import Metrics
+from switchboard.settings import Settings
+from switchboard.upkeep.close_idle import close_idle
+from switchboard.upkeep.health import check_health
+from switchboard.upkeep.purge import purge
+from switchboard.upkeep.reconcile import reconcile
+from switchboard.upkeep.run import Upkeep
+from switchboard.upkeep.task import Result, Task
+from switchboard.upkeep.watchdog import watch
+from switchboard.usage.roll_up import count_yesterday_again, roll_up
+
+MINUTE, HOUR = 60.0, 3600.0
+
+
+def open_upkeep(database: Database, settings: Settings, metrics: Metrics) -> Upkeep:
+    """The tasks of this installation."""
+    zone = settings.upkeep_time_zone
+
+    async def close(_: Result) -> Result:
+        return await close_idle(database, idle_days=settings.idle_days)
+
+    async def mend(before: Result) -> Result:
+        return await reconcile(database, metrics, before)
+
+    async def check(_: Result) -> Result:
+        return await check_health(database, settings)
+
+    async def count(_: Result) -> Result:
+        return {"counted": await roll_up(database)}
+
+    async def count_again(_: Result) -> Result:
+        return await count_yesterday_again(database)
+
+    async def delete(_: Result) -> Result:
+        return await purge(database, inbox_days=settings.inbox_days, event_days=settings.event_days)
+
+    async def list_models(_: Result) -> Result:
+        return dict(await refresh_models(database, settings))
+
+    async def look_after(_: Result) -> Result:
+        return {"raised": await watch(database)}
+
+    task = partial(Task, zone=zone)
+    return Upkeep(
+        database,
+        [
+            task("close_idle", "resolve conversations in which nothing happens", close, daily_at="02:00"),
+            task("reconcile", "mend counters, flags and lost turns", mend, every=30 * MINUTE),
+            task("roll_up", "count what calls cost and what happened", count, every=MINUTE),
+            task("analytics", "count the day before once more, from the ledger", count_again, daily_at="01:00"),
+            task("health", "ask every model and channel whether it works", check, every=12 * HOUR),
+            task("models", "list the models there are, and what they cost", list_models, daily_at="03:00"),
+            task("purge", "delete what has been kept long enough", delete, every=HOUR),
+            task("watchdog", "show people who waits too long", look_after, every=15.0, at_once=True),
+        ],
+        metrics,
+    )

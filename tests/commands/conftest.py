@@ -1,0 +1,3 @@
+from stands.served import sql
+
+__all__ = ["sql"]
