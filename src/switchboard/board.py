@@ -50,5 +50,6 @@ class Switchboard:
     embeddings: Embeddings | None
     knowledge: Knowledge
     knowledge_bell: Bell
+    summaries_bell: Bell
     upkeep: Upkeep
     checks: dict[str, Check]

@@ -218,6 +218,14 @@ class Settings(BaseSettings):
         description="Model that finds knowledge by its meaning, as openai:model, such as"
         " openai:text-embedding-3-small; empty means by its words alone.",
     )
+    summary_model: str | None = Field(
+        None,
+        description="Model that sums up conversations, as provider:model, best a cheap one; empty means that they are"
+        " summed up by quoting them, without a model.",
+    )
+    summary_idle_hours: int = Field(
+        24, ge=0, description="Hours without a message after which a conversation is summed up; 0 is never."
+    )
     provider_first_token_seconds: float = Field(8, gt=0, description="How long a model may take to begin its answer.")
     provider_gap_seconds: float = Field(8, gt=0, description="How long a model may pause within its answer.")
     provider_total_seconds: float = Field(60, gt=0, description="How long an answer may take, all attempts together.")
@@ -282,7 +290,11 @@ class Settings(BaseSettings):
             self._needs_one("instagram_account_id", "instagram_verify_token", "facebook_verify_token")
         if unknown := self.openai_keys.keys() - self.openai_addresses.keys():
             raise ValueError(f"OPENAI_SERVERS must name {' and '.join(sorted(unknown))}, as OPENAI_SERVER_KEYS does")
-        for setting, names in (("DEFAULT_MODEL", [self.model]), ("FALLBACK_MODELS", self.fallbacks)):
+        for setting, names in (
+            ("DEFAULT_MODEL", [self.model]),
+            ("FALLBACK_MODELS", self.fallbacks),
+            ("SUMMARY_MODEL", [self.summary_model] if self.summary_model else []),
+        ):
             for name in names:
                 self._needs_provider(setting, name)
         if self.embedding_model and not (self.openai_api_key or self.openai_base_url):

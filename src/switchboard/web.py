@@ -12,7 +12,7 @@ from switchboard import __version__, health
 from switchboard.agents import models
 from switchboard.agents import routes as agents
 from switchboard.attachments import routes as attachments
-from switchboard.conversations import admin, status
+from switchboard.conversations import admin, kept, said, status
 from switchboard.feedback import corrections, flags, ratings, review
 from switchboard.http.idempotency import Idempotency
 from switchboard.http.problems import install
@@ -27,8 +27,10 @@ from switchboard.replies import correct, people, programs
 from switchboard.sessions import guests
 from switchboard.sessions import routes as sessions
 from switchboard.settings import Settings, load
+from switchboard.summaries.routes import router as summaries
 from switchboard.try_page import router as try_page
 from switchboard.upkeep import routes as upkeep
+from switchboard.usage import by_day
 from switchboard.usage import routes as usage
 from switchboard.web_chat.pages import router as web_chat
 from switchboard.wiring import open_switchboard
@@ -79,12 +81,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         people.router,
         correct.router,
         programs.router,
+        kept.router,
+        said.router,
+        summaries,
         sessions.router,
         guests.router,
         config.router,
         prompts.router,
         status.router,
         usage.router,
+        by_day.router,
         agents.router,
         models.router,
         ratings.router,

@@ -115,6 +115,7 @@ async def open_switchboard(settings: Settings) -> AsyncGenerator[Switchboard]:
             embeddings=embeddings,
             knowledge=knowledge,
             knowledge_bell=Bell(),
+            summaries_bell=Bell(),
             upkeep=open_upkeep(database, settings, metrics),
             checks={
                 "database": partial(_check_database, database),

@@ -13,10 +13,12 @@ from switchboard.knowledge.index import Indexing
 from switchboard.replies.answer import Desk
 from switchboard.replies.deliver import Deliveries
 from switchboard.replies.turns import Turns
+from switchboard.summaries.make import Summarising
 
 INDEX_SECONDS = 15.0
 """How often documents are looked for that nobody rang the bell for."""
 REINDEX_SECONDS = 300.0
+SUMMARISE_SECONDS = 15.0
 COPY_POLL_SECONDS = 1.0
 
 
@@ -54,11 +56,16 @@ async def working(board: Switchboard, desk: Desk) -> AsyncGenerator[None]:
         poll_seconds=settings.turn_poll_seconds or COPY_POLL_SECONDS,
     )
     indexing = Indexing(board.database, board.embeddings)
+    summarising = Summarising(
+        board.database, board.providers, settings.summary_model, idle_hours=settings.summary_idle_hours
+    )
     jobs = Jobs(
         settings.broker_url.get_secret_value() if settings.broker_url else None,
         (
             Job("index", indexing.work, INDEX_SECONDS, board.knowledge_bell),
             Job("reindex", indexing.sweep, REINDEX_SECONDS),
+            Job("summarise", summarising.work, SUMMARISE_SECONDS, board.summaries_bell),
+            Job("summarise_idle", summarising.sweep, REINDEX_SECONDS),
             *(Job(name, partial(board.upkeep.do, name)) for name in board.upkeep.tasks),
         ),
     )

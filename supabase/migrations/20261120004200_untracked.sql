@@ -57,7 +57,7 @@ begin
   end if;
   return jsonb_build_object('message_id', asked.id, 'outcome', case
     when reply is not null then store_untracked_reply(c, t, asked, exchange)
-    when c.lifecycle in ('open', 'resolved') then ask_for_reply(c, asked)
+    when c.lifecycle in ('open', 'resolved') and c.deleted_at is null then ask_for_reply(c, asked)
     else ask_for_person(c, asked, 'said after the conversation was closed, while the database was away')
   end);
 end $$;

@@ -425,6 +425,10 @@ language sql stable security invoker set search_path = public as $$
       (array_agg(k.conversation_id order by k.id desc))[1] as conversation_id
     from knowledge_questions k
     where k.workspace_id = any (visible_workspaces(caller))
+      and not exists (
+        select from conversations c
+        where c.workspace_id = k.workspace_id and c.id = k.conversation_id and c.deleted_at is not null
+      )
       and (unanswered_questions.workspace_id is null or k.workspace_id = unanswered_questions.workspace_id)
     group by k.workspace_id, lower(btrim(regexp_replace(k.question, '[[:space:][:punct:]]+', ' ', 'g')))
     having unanswered_questions.after is null or max(k.id) < unanswered_questions.after

@@ -252,6 +252,10 @@ begin
       select q.question from knowledge_questions q
       where q.workspace_id = chat_analytics.workspace_id
         and q.asked_at >= first::timestamp at time zone (period ->> 'time_zone')
+        and not exists (
+          select from conversations c
+          where c.workspace_id = q.workspace_id and c.id = q.conversation_id and c.deleted_at is not null
+        )
     )
     select period || (select s.figures from shown s where s.kind = 3) || jsonb_build_object(
       'replies', (

@@ -260,7 +260,10 @@ begin
   -- Everywhere the conversation is locked before its turn, so that two changes queue instead of deadlocking; not `for
   -- update`, which would make every row that points to the conversation wait as well.
   select * into found from conversations c
-  where c.workspace_id = found.workspace_id and c.id = found.id for no key update;
+  where c.workspace_id = found.workspace_id and c.id = found.id and c.deleted_at is null for no key update;
+  if found.id is null then -- deleted while we waited for it
+    raise exception using errcode = 'PT404', message = 'There is no such conversation.';
+  end if;
   return found;
 end $$;
 comment on function require_conversation is 'The conversation, locked for a change; PT404 when unseen, PT403 when the role is too low.';

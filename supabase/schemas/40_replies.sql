@@ -102,8 +102,9 @@ comment on function documents_of is
   'The documents that an agent answers from in a workspace, null for all: its choice is among those of its own workspace.';
 
 create function turn_context(t turns) returns jsonb
-language sql stable security invoker set search_path = public as $$
-  select jsonb_build_object(
+language plpgsql stable security invoker set search_path = public as $$
+begin
+  return (select jsonb_build_object(
     'workspace_id', t.workspace_id, 'conversation_id', t.conversation_id,
     'lease_no', t.lease_no, 'epoch', t.epoch, 'seq_in', t.seq_in, 'seq_done', t.seq_done, 'attempts', t.attempts,
     'platform', ch.platform, 'account', ch.account, 'recipient', p.external_id, 'customer_name', p.name,
@@ -119,6 +120,7 @@ language sql stable security invoker set search_path = public as $$
         'knowledge_documents', documents_of(a, c.workspace_id)
       ) from agents a where a.id = c.agent_id
     ),
+    'summary', case when c.last_seq > 40 then summary_before(c.workspace_id, c.id, c.last_seq - 39) end,
     'transcript', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'id', m.id, 'seq', m.seq, 'sender_type', m.sender_type, 'content', m.content, 'sent_at', m.sent_at,
@@ -136,9 +138,10 @@ language sql stable security invoker set search_path = public as $$
   join workspaces w on w.id = c.workspace_id
   join customers p on p.workspace_id = c.workspace_id and p.id = c.customer_id
   join channels ch on ch.workspace_id = c.workspace_id and ch.id = c.channel_id
-  where c.workspace_id = t.workspace_id and c.id = t.conversation_id
-$$;
-comment on function turn_context is 'What a reply is made from: address, agent, settings and the last 40 messages.';
+  where c.workspace_id = t.workspace_id and c.id = t.conversation_id);
+end $$;
+comment on function turn_context is
+  'What a reply is made from: address, agent, settings, the last 40 messages and a summary of those before.';
 
 create function renew_turns(held jsonb, lease_seconds double precision) returns jsonb
 language sql volatile security invoker set search_path = public as $$

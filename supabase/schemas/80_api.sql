@@ -13,6 +13,15 @@ begin
 end $$;
 comment on function require_agent is 'Refuses with PT422 an agent that is neither the workspace''s nor public, or is archived.';
 
+create function default_agent(workspace_id bigint, channel_id bigint) returns bigint
+language sql stable security invoker set search_path = public as $$
+  select coalesce(
+    (select ch.agent_id from channels ch where ch.workspace_id = default_agent.workspace_id and ch.id = default_agent.channel_id),
+    (select a.id from agents a where a.workspace_id = default_agent.workspace_id and a.is_default)
+  )
+$$;
+comment on function default_agent is 'The agent of new conversations on a channel: the channel''s own, else the workspace''s.';
+
 create function program_channel(workspace_id bigint, platform text) returns bigint
 language plpgsql volatile security invoker set search_path = public as $$
 declare
@@ -37,11 +46,7 @@ declare
 begin
   insert into conversations (workspace_id, channel_id, customer_id, agent_id, title, handler, explicit)
   select w.id, open_explicitly.channel_id, open_explicitly.customer_id,
-    coalesce(
-      open_explicitly.agent_id,
-      (select ch.agent_id from channels ch where ch.workspace_id = w.id and ch.id = open_explicitly.channel_id),
-      (select a.id from agents a where a.workspace_id = w.id and a.is_default)
-    ),
+    coalesce(open_explicitly.agent_id, default_agent(w.id, open_explicitly.channel_id)),
     open_explicitly.title, starting_handler(w, null), true
   from workspaces w where w.id = open_explicitly.workspace_id returning * into made;
   insert into turns (workspace_id, conversation_id) values (made.workspace_id, made.id);

@@ -55,6 +55,8 @@ begin
     join conversation_rows r on r.workspace_id = c.workspace_id and r.id = c.id
     where ch.workspace_id = any (visible_workspaces(caller)) and p.external_id = list_sessions.customer_id
       and conversation_matches(c, filters)
+      and (filters -> 'platforms' is null or filters -> 'platforms' ? ch.platform)
+      and (filters ->> 'q' is null or conversation_says(c, filters ->> 'q'))
       and (after is null or (c.last_message_at, c.id) < ((after ->> 0)::timestamptz, (after ->> 1)::bigint))
     order by c.last_message_at desc, c.id desc limit max_rows
   ) r;

@@ -31,10 +31,10 @@ do $$
 declare
   t text;
   mine constant text[] := array[
-    'members', 'agents', 'agent_prompts', 'channels', 'audit', 'customers', 'conversations', 'messages', 'turns', 'inbox', 'replies',
-    'deliveries', 'attachments', 'knowledge_documents', 'knowledge_sources', 'knowledge_chunks', 'knowledge_questions',
-    'ratings', 'flags', 'corrections', 'events', 'usage', 'usage_tail', 'usage_days', 'usage_times', 'usage_customers', 'activity_days', 'api_keys',
-    'prompts', 'provider_keys'
+    'members', 'agents', 'agent_prompts', 'channels', 'audit', 'customers', 'conversations', 'messages', 'turns', 'inbox',
+    'replies', 'deliveries', 'attachments', 'knowledge_documents', 'knowledge_sources', 'knowledge_chunks',
+    'knowledge_questions', 'ratings', 'flags', 'corrections', 'events', 'usage', 'usage_tail', 'usage_days', 'usage_times',
+    'usage_customers', 'activity_days', 'api_keys', 'prompts', 'provider_keys', 'summaries'
   ];
 begin
   foreach t in array mine || array['workspaces', 'idempotency_keys', 'upkeep', 'health_checks', 'models'] loop
@@ -53,6 +53,20 @@ begin
     execute format('grant select on public.%I to authenticated', t);
   end loop;
 end $$;
+
+-- What was deleted is out of sight here, too.
+do $$
+declare
+  t text;
+begin
+  foreach t in array array['messages', 'replies', 'deliveries', 'attachments', 'knowledge_questions', 'summaries'] loop
+    execute format(
+      'create policy not_deleted on public.%I as restrictive for select to authenticated '
+      'using (conversation_id <> all (array(select my_deleted_conversations())))', t
+    );
+  end loop;
+end $$;
+create policy not_deleted on conversations as restrictive for select to authenticated using (deleted_at is null);
 
 -- A person finds their workspaces through their own memberships; the policy above would ask itself.
 drop policy own_workspaces on members;

@@ -127,8 +127,21 @@ RULES: dict[str, Rule] = {
     "PATCH /api/flags/{flag_id}": Rule((401, 404, 200, 200, 200, 200), {"comment": "x"}),
     "DELETE /api/flags/{flag_id}": reads(ok=204),
     "POST /api/conversations": changes({"workspace": "{workspace}"}, ok=201),
+    "GET /api/conversations": lists(),
+    "GET /api/conversations/deleted": lists(),
     "GET /api/conversations/{conversation_id}": reads(),
+    "PUT /api/conversations/{conversation_id}": changes({"title": "x"}),
+    "PATCH /api/conversations/{conversation_id}": changes({"title": "x"}),
+    "DELETE /api/conversations/{conversation_id}": changes(ok=204),
+    "POST /api/conversations/{conversation_id}/restore": Rule((401, 404, 403, 403, 200, 200)),
     "GET /api/conversations/{conversation_id}/messages": reads(),
+    "GET /api/messages": lists(),
+    "GET /api/messages/by_conversation": reads(query={"conversation_id": "{conversation}"}),
+    "GET /api/messages/{message_id}": reads(),
+    "GET /api/summaries": lists(),
+    "POST /api/summaries": changes({"conversation": "{conversation}"}, ok=202),
+    "GET /api/summaries/by_conversation": reads(query={"conversation_id": "{conversation}"}),
+    "GET /api/summaries/{summary_id}": reads(),
     # 202: this service answers nothing by itself, and whoever asks so is not kept waiting.
     "POST /api/messages": changes({"conversation": "{conversation}", "content": "x"}, ok=202),
     "POST /api/v1/ai/ask": changes({"workspace": "{workspace}", "question": "x", "customer_id": "{unique}"}, ok=202),
@@ -154,6 +167,10 @@ RULES: dict[str, Rule] = {
     "GET /api/v1/ai/usage/stats": lists(),
     "GET /api/v1/ai/usage/global": Rule((401, 403, 403, 403, 403, 200)),
     "GET /api/v1/ai/analytics": lists(),
+    "GET /api/usage": lists(),
+    "GET /api/usage/summary": lists(),
+    "GET /api/usage/daily": lists(),
+    "GET /api/model-performance": lists(),
     "GET /api/knowledge": lists(),
     "POST /api/knowledge": changes({"workspace": "{workspace}", "title": "{unique}", "content": "x"}, ok=201),
     "POST /api/knowledge/search": Rule((401, 404, 200, 200, 200, 200), {"workspace": "{workspace}", "query": "x"}),
@@ -216,6 +233,7 @@ def ids_of(tenant: Tenant) -> dict[str, int]:
         "rating": tenant.rating,
         "flag": tenant.flag,
         "agent": tenant.agent,
+        "summary": tenant.summary,
     }
 
 
@@ -240,6 +258,7 @@ async def ask(
         flag_id=ids["flag"],
         agent_id=ids["agent"],
         model_id=1,
+        summary_id=ids["summary"],
     )
     query = {name: ids.get(value.strip("{}"), value) for name, value in rule.query.items()}
     waiting = {"prefer": "respond-async"}
@@ -270,6 +289,11 @@ async def test_everybody_may_do_what_the_rules_say(
             agent = await sql.fetchval(
                 "insert into agents (workspace_id, name) values ($1, $2) returning id", ours.workspace, ours.mark
             )
+            summary = await sql.fetchval(
+                "insert into summaries (workspace_id, conversation_id, content, reason) values ($1, $2, $3, 'asked')"
+                " returning id",
+                *(ours.workspace, conversation, ours.mark),
+            )
             ids = {
                 "conversation": conversation,
                 "message": question,
@@ -279,6 +303,7 @@ async def test_everybody_may_do_what_the_rules_say(
                 "rating": rating,
                 "flag": flag,
                 "agent": agent,
+                "summary": summary,
             }
             answer = await ask(client, endpoint, rule, headers, ids)
             if answer.status_code != expected:

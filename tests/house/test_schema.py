@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from stands.tenants import Tenant, settle
+from stands.tenants import Tenant, settle, talk
 from switchboard.database import Database
 from switchboard.errors import Forbidden, NotFound, SwitchboardError
 
@@ -27,12 +27,22 @@ OTHER_POLICIES = {
     "health_checks": "false",
     "models": "false",
 }
+NOT_DELETED = "(conversation_id <> ALL (ARRAY( SELECT my_deleted_conversations() AS my_deleted_conversations)))"
+HIDDEN = {
+    "conversations": "(deleted_at IS NULL)",
+    **dict.fromkeys(
+        ["messages", "replies", "deliveries", "attachments", "knowledge_questions", "summaries"], NOT_DELETED
+    ),
+}
+"""What is out of sight besides: it belongs to a conversation that was deleted."""
 OF_NO_WORKSPACE = {"idempotency_keys", "upkeep", "health_checks", "models"}
 DEFINERS = {
     # Supabase keeps its list of migrations where service_role may not look.
     "applied_migrations",
+    # Says which conversations are deleted to those who cannot see that.
+    "my_deleted_conversations",
 }
-CALLED_BY_POLICIES = {"my_workspaces"}
+CALLED_BY_POLICIES = {"my_workspaces", "my_deleted_conversations"}
 
 
 @pytest.fixture
@@ -86,10 +96,14 @@ async def test_every_table_lets_people_read_their_own_workspaces_and_nothing_els
     for table in await tables(sql):
         policies = [tuple(row)[1:] for row in found if row["tablename"] == table]
         expected = OTHER_POLICIES.get(table, OWN)
-        assert sorted(policies) == [
-            (["authenticated"], "SELECT", expected, None),
-            (["service_role"], "ALL", "true", "true"),
-        ], table
+        hidden = [(["authenticated"], "SELECT", HIDDEN[table], None)] if table in HIDDEN else []
+        assert sorted(policies) == sorted(
+            [
+                (["authenticated"], "SELECT", expected, None),
+                (["service_role"], "ALL", "true", "true"),
+                *hidden,
+            ]
+        ), table
 
 
 async def test_every_view_is_read_with_the_rights_of_the_reader(sql: asyncpg.Connection) -> None:
@@ -176,6 +190,24 @@ async def test_people_read_the_rows_of_their_own_workspaces(
             assert set(seen) == {ours.workspace}, table
 
 
+async def test_people_read_nothing_of_a_deleted_conversation(
+    sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]
+) -> None:
+    ours, _ = tenants
+    other, _, _ = await talk(sql, ours.workspace, ours.mark)
+    caller = json.dumps(ours.caller())
+    await sql.execute("select delete_conversation($1::text::jsonb, $2)", caller, ours.conversation)
+    async with acting(sql, "authenticated", ours.person):
+        assert [row["id"] for row in await sql.fetch("select id from conversations")] == [other]
+        for table in HIDDEN.keys() - {"conversations"}:
+            rows = await sql.fetch(f"select conversation_id from {table}")
+            assert {row["conversation_id"] for row in rows} <= {other}, table
+    await sql.execute("select restore_conversation($1::text::jsonb, $2)", caller, ours.conversation)
+    async with acting(sql, "authenticated", ours.person):
+        for table in HIDDEN:
+            assert await sql.fetchval(f"select count(*) from {table}") > 0, table
+
+
 async def test_people_without_a_workspace_read_nothing(sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]) -> None:
     for table in await tables(sql):
         if table in OF_NO_WORKSPACE:
@@ -240,17 +272,19 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
         "ask_in_session": ({**workspace, "customer_id": "x", "content": "x", "external_id": "x"}, NotFound),
         "ask_knowledge": ({**workspace, "query": theirs.mark}, NotFound),
         "assign_conversation": ({**conversation, "assigned_to": "me"}, NotFound),
+        "change_agent": ({**agent, "changes": {"name": "x"}}, NotFound),
+        "change_conversation": ({**conversation, "changes": {"title": "x"}}, NotFound),
         "change_flag": ({"flag_id": theirs.flag, "comment": "x"}, NotFound),
         "change_rating": ({"rating_id": theirs.rating, "score": 1}, NotFound),
-        "change_agent": ({**agent, "changes": {"name": "x"}}, NotFound),
-        "claim_flag": ({"flag_id": theirs.flag}, NotFound),
         "chat_analytics": ({**workspace, "days": 30}, NotFound),
+        "claim_flag": ({"flag_id": theirs.flag}, NotFound),
         "conversation_stats": ({}, None),
         "correct_message": ({**answer, "content": "x", "parts": [], "send": True}, NotFound),
         "count_statuses": ({}, None),
-        "create_api_key": ({**workspace, **key}, NotFound),
         "create_agent": ({**workspace, "changes": {"name": "x"}}, NotFound),
+        "create_api_key": ({**workspace, **key}, NotFound),
         "delete_agent": (agent, NotFound),
+        "delete_conversation": (conversation, NotFound),
         "delete_document": (document, NotFound),
         "delete_rating": ({"rating_id": theirs.rating}, NotFound),
         "events_after": ({"after": 0}, None),
@@ -262,34 +296,43 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
         "find_message": ({"message_id": theirs.question}, None),
         "find_rating": ({"rating_id": theirs.rating}, None),
         "find_reply": ({**conversation, "seq": 1}, None),
+        "find_summary": (conversation, None),
         "flag_message": ({**answer, "flag_type": "outdated"}, NotFound),
         "flag_summary": (answer, NotFound),
-        "get_ai_config": (workspace, NotFound),
         "get_agent": (agent, None),
+        "get_ai_config": (workspace, NotFound),
         "get_conversation": (conversation, None),
         "get_document": (document, None),
         "get_flag": ({"flag_id": theirs.flag}, None),
+        "get_message": ({"message_id": theirs.question}, None),
         "get_rating": ({"rating_id": theirs.rating}, None),
+        "get_summary": ({"summary_id": theirs.summary}, None),
         "guest_conversation": ({}, None),
         "hand_back": (conversation, NotFound),
         "list_agent_prompts": (agent, NotFound),
         "list_agents": (workspace, None),
+        "list_all_messages": ({}, None),
         "list_conversations": ({"filters": {}, "sort": "last_message_at"}, None),
         "list_corrections": ({"filters": {}}, None),
+        "list_deleted_conversations": ({}, None),
         "list_documents": (workspace, None),
         "list_flags": (answer, NotFound),
         "list_guest_messages": ({}, NotFound),
         "list_messages": (conversation, NotFound),
+        "list_prompts": (workspace, NotFound),
         "list_ratings": (answer, NotFound),
         "list_sessions": ({"filters": {}, "customer_id": "x"}, None),
-        "list_prompts": (workspace, NotFound),
+        "list_summaries": ({}, None),
+        "list_usage": ({**workspace, "days": 30}, NotFound),
         "mark_message": ({"message_id": theirs.question, "mark": "human"}, NotFound),
+        "model_performance": ({**workspace, "days": 30}, NotFound),
         "open_conversation": ({**workspace, "platform": "api", "user_id": "x"}, NotFound),
         "post_human_reply": ({**conversation, "content": "x", "parts": []}, NotFound),
         "put_document": ({**workspace, **content, "title": "x"}, NotFound),
         "rate_message": ({**answer, "score": 1}, NotFound),
         "rating_summary": (answer, NotFound),
         "replace_document": ({**document, **content}, NotFound),
+        "request_summary": (conversation, NotFound),
         "require_agent_to_change": (agent, NotFound),
         "require_answer": (answer, NotFound),
         "require_conversation": ({**conversation, "minimum": "viewer"}, NotFound),
@@ -299,6 +342,7 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
         "require_role": ({**workspace, "minimum": "viewer"}, Forbidden),
         "require_unresolved_flag": ({"flag_id": theirs.flag}, NotFound),
         "resolve_flag": ({"flag_id": theirs.flag, "outcome": "fixed"}, NotFound),
+        "restore_conversation": (conversation, NotFound),
         "review_flags": ({"filters": {}}, None),
         "set_ai_config": ({**workspace, "changes": {"quiet_seconds": 9}}, NotFound),
         "set_lifecycle": ({**conversation, "lifecycle": "closed"}, NotFound),

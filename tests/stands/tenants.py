@@ -23,6 +23,7 @@ class Tenant:
     attachment: int
     rating: int
     flag: int
+    summary: int
 
     @property
     def ids(self) -> dict[str, int]:
@@ -36,6 +37,7 @@ class Tenant:
             "agent_id": self.agent,
             "rating_id": self.rating,
             "flag_id": self.flag,
+            "summary_id": self.summary,
         }
 
     def caller(self, role: str = "owner") -> dict[str, Any]:
@@ -122,7 +124,14 @@ async def settle(sql: asyncpg.Connection, mark: str) -> Tenant:
         " values ($1, $2, $3, 'corrected', $4, $4, $4, $4)",
         *(workspace, conversation, answer, mark),
     )
-    return Tenant(workspace, mark, person, agent, conversation, question, answer, document, attachment, rating, flag)
+    summary = await sql.fetchval(
+        "insert into summaries (workspace_id, conversation_id, state, content, covers_seq, reason)"
+        " values ($1, $2, 'ready', $3, 2, 'asked') returning id",
+        *(workspace, conversation, mark),
+    )
+    return Tenant(
+        *(workspace, mark, person, agent, conversation, question, answer, document, attachment, rating, flag, summary)
+    )
 
 
 async def judge(sql: asyncpg.Connection, workspace: int, message: int, person: str) -> tuple[int, int]:

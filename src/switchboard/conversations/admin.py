@@ -122,7 +122,8 @@ async def get_conversation(
         "list_messages", caller=caller.as_json(), conversation_id=conversation_id, max_rows=limit
     )
     links.add(messages, clock.now())
-    return ConversationWithMessages(conversation=conversation, messages=messages)
+    summary = await database.call("find_summary", caller=caller.as_json(), conversation_id=conversation_id)
+    return ConversationWithMessages(conversation=conversation, summary=summary, messages=messages)
 
 
 @router.get("/conversations/{conversation_id}/messages")

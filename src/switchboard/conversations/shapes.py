@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 Status = Literal["active", "support_active", "resolved", "archived", "closed"]
 StatusFilter = Literal["active", "support_active", "open", "resolved", "archived", "closed", "all"]
@@ -70,6 +70,16 @@ class Message(BaseModel):
     metadata: dict[str, Any]
 
 
+class ChatMessage(Message):
+    """A message as programs for language models know it: ``role`` says whose side it is on."""
+
+    @computed_field(description="`assistant` is the AI and your people alike; `sender_type` tells them apart.")
+    @property
+    def role(self) -> Literal["user", "assistant", "system"]:
+        """By who wrote it."""
+        return "assistant" if self.sender_type in ("bot", "human") else self.sender_type
+
+
 class ConversationList(BaseModel):
     """A page of conversations; ``count`` is the number on it."""
 
@@ -79,11 +89,49 @@ class ConversationList(BaseModel):
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
 
 
+class DeletedConversation(Conversation):
+    """A conversation that was deleted and can still be restored."""
+
+    deleted_at: datetime
+    restorable_until: datetime
+
+
+class DeletedList(BaseModel):
+    """A page of deleted conversations; ``count`` is the number on it."""
+
+    success: Literal[True] = True
+    conversations: list[DeletedConversation]
+    count: int
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+
+
+class Summary(BaseModel):
+    """What was said in a conversation, in short."""
+
+    id: int
+    workspace_id: int
+    conversation: int
+    state: Literal["waiting", "ready", "failed"] = Field(description="`waiting`: it is being made.")
+    content: str = Field(description="As it is, also while a newer one is being made; empty before the first.")
+    covers_seq: int = Field(description="The last message that it knows of.")
+    reason: Literal["closed", "idle", "handed_over", "long", "asked", "changed"] = Field(
+        description="Why it was made last; `changed`: a message was taken back or edited."
+    )
+    provider: str | None
+    model: str | None
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
 class ConversationWithMessages(BaseModel):
     """A conversation and its newest messages, oldest first."""
 
     success: Literal[True] = True
     conversation: Conversation
+    summary: Summary | None = Field(
+        description="What was said before, for whoever takes over; null while there is none."
+    )
     messages: list[Message]
 
 
@@ -101,6 +149,15 @@ class MessageList(BaseModel):
     messages: list[Message]
     count: int
     next_cursor: str | None = Field(description="Pass it as `cursor` for the messages before these; null at the start.")
+
+
+class ChatMessageList(BaseModel):
+    """A page of messages; ``count`` is the number on it."""
+
+    success: Literal[True] = True
+    messages: list[ChatMessage]
+    count: int
+    next_cursor: str | None = Field(description="Pass it as `cursor` for older ones; null when there are none.")
 
 
 class MessageAnswer(BaseModel):

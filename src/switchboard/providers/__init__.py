@@ -19,12 +19,20 @@ from typing import Any, Literal, Protocol
 
 from switchboard.errors import Fault
 
+# Characters that are invisible to people and readable to models: bidirectional controls, variation selectors beyond
+# those of emoji, word joiners and other things without a width, and the Tag block.
+_INVISIBLE = re.compile("[\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e01ef]")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def storable(text: str) -> str:
     """What a model wrote, with U+FFFD for what no database can hold: NUL and half a surrogate pair."""
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def clean(text: str) -> str:
+    """The text as a person would see it: without invisible characters that only a model reads."""
+    return _INVISIBLE.sub("", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from switchboard.conversations.shapes import Conversation, Message
+from switchboard.conversations.shapes import ChatMessage, Conversation
 from switchboard.database import Row
 from switchboard.dependencies import Asking, Data, which_workspace
-from switchboard.errors import Conflict, NotFound, RateLimited
+from switchboard.errors import Conflict, RateLimited
 from switchboard.http.event_stream import EventAnswer, wants_events
 from switchboard.http.problems import REFUSALS, refusals
 from switchboard.http.rate_limits import limit_customer
@@ -19,7 +19,6 @@ from switchboard.replies.say import Programs, name_message
 
 router = APIRouter(prefix="/api", tags=["conversations"], route_class=StrictRoute, responses=REFUSALS)
 
-Id = Annotated[int, Path(ge=1, le=2**53)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 
@@ -68,7 +67,7 @@ class NewMessage(BaseModel):
     client_nonce: Nonce | None = None
 
 
-class Said(Message):
+class Said(ChatMessage):
     """A message as it is known when it is said; ``id`` and ``seq`` are null while the database does not have it."""
 
     # What is not tracked has no id yet, so the type is wider than a stored message's.
@@ -81,18 +80,9 @@ class Said(Message):
 class Spoken(Said):
     """The message and, unless it is still being made, the reply to it."""
 
-    role: Literal["user"] = "user"
     handler: Literal["ai", "human"] = Field(description="Who answers; with `human` no reply comes of itself.")
     tracked: bool = Field(description="False while the database is away: both are kept on disk and stored later.")
     reply: Said | None
-
-
-class Messages(BaseModel):
-    """Messages in their order."""
-
-    success: Literal[True] = True
-    messages: list[Message]
-    count: int
 
 
 @router.post("/conversations", status_code=201, responses=refusals(RateLimited))
@@ -112,34 +102,6 @@ async def open_conversation(
     )
     response.headers["location"] = f"/api/conversations/{row['id']}"
     return Conversation.model_validate(row)
-
-
-@router.get("/conversations/{conversation_id}")
-async def get_conversation(caller: Asking, database: Data, conversation_id: Id) -> Conversation:
-    """One conversation."""
-    row = await database.call("get_conversation", caller=caller.as_json(), conversation_id=conversation_id)
-    if row is None:
-        raise NotFound("There is no such conversation.")
-    return Conversation.model_validate(row)
-
-
-@router.get("/conversations/{conversation_id}/messages")
-async def list_messages(
-    caller: Asking,
-    database: Data,
-    conversation_id: Id,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    after_seq: Annotated[int | None, Query(ge=0, le=2**53, description="Only what came after this `seq`.")] = None,
-) -> Messages:
-    """The newest messages, or those after a `seq`: what a client polls with."""
-    rows = await database.call(
-        "list_messages",
-        caller=caller.as_json(),
-        conversation_id=conversation_id,
-        after_seq=after_seq,
-        max_rows=limit,
-    )
-    return Messages(messages=rows, count=len(rows))
 
 
 @router.post(

@@ -1,18 +1,16 @@
 """What the model is told: who it is, what it may say, what the workspace knows, and what was said so far."""
 
-import re
 import secrets
 from collections.abc import Sequence
 
-from switchboard.providers import Passage, Prompt, Said
+from switchboard.providers import Passage, Prompt, Said, clean
 from switchboard.replies.turn import Agent, Line, Turn
 
 HISTORY_CHARACTERS = 12_000
 """How much of the transcript is told, newest first; the question itself always is, cut to this length."""
 
-# Characters that are invisible to people and readable to models: bidirectional controls, variation selectors beyond
-# those of emoji, word joiners and other things without a width, and the Tag block.
-_INVISIBLE = re.compile("[\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e01ef]")
+SUMMARY_CHARACTERS = 4_000
+"""How much of the summary of what was said before is told."""
 
 _RULES = """\
 Answer as {agent} for {workspace}, in the customer's language, briefly and kindly.
@@ -35,7 +33,7 @@ def build_prompt(turn: Turn, passages: Sequence[Passage], model: str) -> Prompt:
     agent = turn.agent or Agent(
         id=0, name="the assistant", system_prompt="", model=None, temperature=None, max_tokens=None
     )
-    knowledge = "\n\n".join([*_references(turn), *map(_quoted, passages)]) or "(nothing was found)"
+    knowledge = "\n\n".join([*_references(turn), *_earlier(turn), *map(_quoted, passages)]) or "(nothing was found)"
     mark = _mark(knowledge)
     rules = _RULES.format(agent=agent.name, workspace=turn.workspace_name, mark=mark)
     config = turn.config
@@ -75,11 +73,6 @@ def question_of(turn: Turn) -> str:
     return clean("\n".join(line.content for line in turn.asked))[:HISTORY_CHARACTERS]
 
 
-def clean(text: str) -> str:
-    """The text as a person would see it: without invisible characters that only a model reads."""
-    return _INVISIBLE.sub("", text)
-
-
 def _question_last(turn: Turn) -> list[Line]:
     """The transcript, except that what is to be answered is at its end also when a reply to something else is."""
     asked = turn.asked
@@ -93,6 +86,12 @@ def _references(turn: Turn) -> list[str]:
     prompts = turn.config.prompts
     texts = [(title, clean(getattr(prompts, name)).strip()) for title, name in _REFERENCES] if prompts else []
     return [f"{title}\n{text}" for title, text in texts if text]
+
+
+def _earlier(turn: Turn) -> list[str]:
+    """What was said before the transcript begins; fenced as data, for the customer's words are in it."""
+    text = clean(turn.summary or "").strip()[:SUMMARY_CHARACTERS]
+    return [f"Summary of the earlier part of this conversation\n{text}"] if text else []
 
 
 def _handed_back(turn: Turn) -> str:

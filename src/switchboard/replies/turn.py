@@ -70,7 +70,10 @@ class Config(BaseModel):
 
 
 class Turn(BaseModel):
-    """What `claim_turns` returns for one conversation: lease, address, settings and the last 40 messages."""
+    """What `claim_turns` returns for one conversation: lease, address, settings and the last 40 messages.
+
+    ``summary``: of what was said before them, if there is more and it was made.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -97,6 +100,7 @@ class Turn(BaseModel):
     disclosed: bool
     config: Config
     agent: Agent | None
+    summary: str | None = None
     transcript: list[Line]
 
     @property

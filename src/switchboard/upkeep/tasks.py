@@ -2,13 +2,17 @@
 
 from functools import partial
 
+import aiohttp
+
 from switchboard.agents.refresh import refresh_models
 from switchboard.database import Database
 from switchboard.metrics import Metrics
 from switchboard.settings import Settings
+from switchboard.storage import open_storage
 from switchboard.upkeep.close_idle import close_idle
 from switchboard.upkeep.health import check_health
 from switchboard.upkeep.purge import purge
+from switchboard.upkeep.purge_deleted import purge_deleted
 from switchboard.upkeep.reconcile import reconcile
 from switchboard.upkeep.run import Upkeep
 from switchboard.upkeep.task import Result, Task
@@ -40,6 +44,10 @@ def open_upkeep(database: Database, settings: Settings, metrics: Metrics) -> Upk
     async def delete(_: Result) -> Result:
         return await purge(database, inbox_days=settings.inbox_days, event_days=settings.event_days)
 
+    async def forget(_: Result) -> Result:
+        async with aiohttp.ClientSession() as http:
+            return await purge_deleted(database, open_storage(settings, http))
+
     async def list_models(_: Result) -> Result:
         return dict(await refresh_models(database, settings))
 
@@ -57,6 +65,7 @@ def open_upkeep(database: Database, settings: Settings, metrics: Metrics) -> Upk
             task("health", "ask every model and channel whether it works", check, every=12 * HOUR),
             task("models", "list the models there are, and what they cost", list_models, daily_at="03:00"),
             task("purge", "delete what has been kept long enough", delete, every=HOUR),
+            task("deleted", "purge conversations that were deleted 30 days ago", forget, every=HOUR),
             task("watchdog", "show people who waits too long", look_after, every=15.0, at_once=True),
         ],
         metrics,
