@@ -1,0 +1,136 @@
+"""Runs of digits, and what they are: a card, somebody's telephone, a number that a state has given, or nothing private.
+
+A run is cut where its groups suggest it: after an order number may stand a telephone number. Only so many groups are taken
+together that a million of them take a million times as long as one.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from switchboard.privacy.patterns import cards, national_ids
+from switchboard.privacy.patterns.context import IN_WORD, ORDER, PHONE, told
+from switchboard.privacy.patterns.phones import LEAST, MOST, Phones
+from switchboard.privacy.spans import Span
+
+_RUN = re.compile(rf"(?<![{IN_WORD}+])[(]?\+?[(]?\d(?:[ ./()-]{{0,3}}\d){{6,}}")
+_GROUP = re.compile(r"\d+")
+_MOST_GROUPS = 8
+_ATTACHED = re.compile(r"\w[-_/]\Z|\d[.,]\Z|[#№$€£¥₺]\s?\Z")
+"""What stands before a run that goes on with a product's code, a path, or is an amount of money."""
+_TAIL = re.compile(r"[A-Za-z\u00c0-\u024f]|[,.:]\d|-[^\W\d_]|_|%|\s?(?:€|\$|£|¥|₺|zł|EUR|USD|PLN|TL|元|円)(?!\w)")
+_DATE = re.compile(
+    r"(?:\d{4}[./-]\d{1,2}[./-]\d{1,2}|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d)|\d{1,2}[.]\d\d ?- ?\d{1,2}[.]\d\d)(?!\d|[.-]\d)"
+)
+_ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_MOST_SPELT = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Neighbouring groups of a run that may be one number."""
+
+    start: int
+    end: int
+    digits: str
+    groups: tuple[int, ...]
+
+
+def find(text: str, phones: Phones) -> Iterator[Span]:
+    """In runs of seven digits and more."""
+    asian = _ASIAN.search(text) is not None
+    for run in _RUN.finditer(text):
+        groups = [(group.start(), group.end()) for group in _GROUP.finditer(text, run.start(), run.end())]
+        if len(groups) > 1 and len(groups) <= _MOST_SPELT and all(end - start == 1 for start, end in groups):
+            groups = [(groups[0][0], groups[-1][1])]  # digit by digit: `4 1 1 1 …`
+        yield from _Run(text, run.start(), groups, phones, asian).numbers()
+
+
+class _Run:
+    """The numbers of one run."""
+
+    def __init__(self, text: str, start: int, groups: list[tuple[int, int]], phones: Phones, asian: bool) -> None:
+        self._text, self._start, self._groups, self._phones, self._asian = text, start, groups, phones, asian
+
+    def numbers(self) -> Iterator[Span]:
+        """All of it if that is a number, else what it holds."""
+        if len(self._groups) <= _MOST_GROUPS and (whole := self._judged(0, len(self._groups), whole=True)):
+            yield whole
+            return
+        at = 0
+        while at < len(self._groups):
+            found, used = self._from(at)
+            if found:
+                yield found
+            at += used
+
+    def _from(self, at: int) -> tuple[Span | None, int]:
+        """The longest number that begins with a group, and how many groups that takes."""
+        if dated := _DATE.match(self._text, self._groups[at][0]):
+            return None, max(1, sum(start < dated.end() for start, _ in self._groups[at : at + 6]))
+        most = min(_MOST_GROUPS, len(self._groups) - at) if self._may_begin(at) else 1
+        for used in range(most, 0, -1):
+            if found := self._judged(at, used, whole=False):
+                return found, used
+        return None, 1
+
+    def _may_begin(self, at: int) -> bool:
+        """Whether several groups from here may be a number though more stand around them."""
+        start, end = self._groups[at]
+        return self._text[start] == "0" or self._text[start - 1 : start] in ("+", "(") or end - start == 4
+
+    def _judged(self, at: int, used: int, *, whole: bool) -> Span | None:
+        window = self._window(at, used)
+        if len(window.digits) < LEAST or len(window.digits) > 19:
+            return None
+        if (whole or window.groups in cards.GROUPS or used == 1) and cards.is_card(window.digits):
+            return Span(window.start, window.end, "card", window.digits)
+        if known := self._phones.known(window.digits):
+            return Span(self._opened(window.start), window.end, "phone", known)
+        return self._phone(window, whole=whole)
+
+    def _phone(self, window: _Window, *, whole: bool) -> Span | None:
+        text, opened = self._text, self._opened(window.start)
+        plus = "+" in text[opened : window.start]
+        value: str | None = None
+        if plus or window.digits.startswith("00"):
+            value = self._phones.international(_without_zero(text[window.start : window.end], plus))
+        if (
+            value is None
+            and not plus
+            and (_ATTACHED.search(text[max(0, opened - 2) : opened]) or _TAIL.match(text, window.end))
+        ):
+            return None
+        words = told(text, opened)
+        if value is None and len(window.groups) == 1 and national_ids.is_bare(window.digits, words):
+            return Span(window.start, window.end, "national_id", window.digits)
+        if value is None and words != ORDER and len(window.digits) <= MOST:
+            value = self._nationally(window, words, whole=whole)
+        return Span(opened, window.end, "phone", value) if value else None
+
+    def _nationally(self, window: _Window, words: str | None, *, whole: bool) -> str | None:
+        if _DATE.match(self._text, window.start) or re.match(r"0[.]", self._text[window.start : window.start + 2]):
+            return None
+        bracket = "(" in self._text[self._opened(window.start) : window.start]
+        if whole or window.digits.startswith("0") or bracket or len(window.groups) == 1:
+            found = self._phones.by_form(window.digits, window.groups, bracket, self._asian)
+            if found or words != PHONE:
+                return found
+        return self._phones.by_words(window.digits) if words == PHONE and whole else None
+
+    def _window(self, at: int, used: int) -> _Window:
+        groups = self._groups[at : at + used]
+        digits = ["".join(_GROUP.findall(self._text[start:end])) for start, end in groups]
+        return _Window(groups[0][0], groups[-1][1], "".join(digits), tuple(map(len, digits)))
+
+    def _opened(self, start: int) -> int:
+        """Where the plus and the brackets before a number begin."""
+        while start > self._start and self._text[start - 1] in "(+":
+            start -= 1
+        return start
+
+
+def _without_zero(written: str, plus: bool) -> str:
+    """The digits after the plus; a zero in brackets, as in +44 (0)20, is not dialled."""
+    digits = re.sub(r"\D", "", written.replace("(0)", ""))
+    return digits if plus else digits[2:]
