@@ -35,7 +35,7 @@ from switchboard.privacy.spans import Span, settle
 from switchboard.privacy.suspect import suspects
 
 _MOST_PASSES: Final = 32
-"""What is left of a text after one pass is looked through again, until nothing is found: two passes, but for texts made to annoy."""
+"""What is left after one is looked through again, until nothing is found: two, but for texts made to annoy."""
 _SHORTEST_IDENTIFIER: Final = 5
 """Characters; a shorter one would be found in every other number."""
 _MOST_REMEMBERED: Final = 10_000
@@ -77,7 +77,7 @@ class Anonymiser:
         external_ids: Iterable[str] = (),
         handles: Iterable[str] = (),
     ) -> "ConversationAnonymiser":
-        """For a conversation whose people are known by these; all of them are found in its texts. Empty ones are ignored."""
+        """For a conversation whose people are known by these, wherever these stand in its texts."""
         people = [self._person(name) for name in names if name.strip()]
         return ConversationAnonymiser(
             self,
@@ -162,7 +162,7 @@ class ConversationAnonymiser:
         return unshield(left, pseudonyms)
 
     def values(self, value: object) -> object:
-        """JSON of any depth with the texts in it anonymised, and numbers that turn out to be cards or the like; keys stay."""
+        """JSON of any depth with its texts anonymised, and numbers that turn out to be cards or the like; keys stay."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):

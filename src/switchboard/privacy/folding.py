@@ -30,7 +30,7 @@ def fold(text: str) -> str:
 
 
 def fold_with_places(text: str) -> tuple[str, list[int] | None]:
-    """The folded text, and for each of its characters the place of the one it comes from; None where nothing has moved."""
+    """The folded text, and for each of its characters the place of the one it comes from; None where none has moved."""
     if text.isascii():
         return text.lower(), None
     table = _table()

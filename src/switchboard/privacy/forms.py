@@ -1,4 +1,4 @@
-"""The forms in which somebody's name may stand in a text: its parts, how they may end, and whether one names them alone."""
+"""The forms in which somebody's name may stand in a text: its parts, their endings, and whether one is enough."""
 
 import re
 import unicodedata
@@ -93,7 +93,7 @@ def _unspaced(part: str, place: int, *, single: bool) -> list[Form]:
             found.append(part[1:])
     elif _HANGUL.fullmatch(part):
         found = [part] if len(part) > 1 else []
-        if single and len(part) == 3:  # noqa: PLR2004
+        if single and len(part) == 3:
             found.append(part[1:])
     elif _KANA.fullmatch(part) or _UNSPACED.fullmatch(part):
         found = [part] if len(part) > 2 else []

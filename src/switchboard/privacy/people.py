@@ -16,7 +16,8 @@ from switchboard.privacy.spans import Span
 _GAP = re.compile(r"[\s.,_'’·・‐‑–-]{0,3}")
 _LONGEST_ENDING = 6
 _SENTENCE = re.compile(r"(?:^|[.!?…:;•\n。！？¿¡*>-])[\s\"'“„«(]*\Z")
-_PREFIXES = frozenset("و ف ب ل ك ال وال بال لل فال كال ول وب ו ה ב ל מ ש כ".split())
+_JOINED = "و ف ب ل ك ال وال بال لل فال كال ول وب ו ה ב ל מ ש כ"
+_PREFIXES = frozenset(_JOINED.split())
 _INITIALS_BEFORE = re.compile(r"(?<![^\W_])((?:[^\W\d_]\.[ \u00a0]?-?){1,3}|[^\W\d_] )\Z")
 _INITIAL_AFTER = re.compile(r",?[ \u00a0]?([^\W\d_])\.(?![^\W_])")
 
@@ -130,7 +131,7 @@ class _Seen:
         return end if stop > end and folded[end] > "\u2e80" and "" in form.endings else None
 
     def _prefixed(self, at: int) -> bool:
-        """Whether what stands before is written as one word with names: and, to, the in Arabic; or has no spaces at all."""
+        """Whether what stands before is written as one word with names: in Arabic and Hebrew, or without any spaces."""
         if self._folded[at - 1] > "\u2e80":
             return True
         if not "\u0590" <= self._folded[at - 1] <= "\u06ff":

@@ -1,7 +1,7 @@
-"""Pseudonyms: what stands for a value in whatever is made with one key, and for nothing in whatever is made with another.
+"""Pseudonyms: what stands for a value in whatever is made with one key, and for nothing where the key is another.
 
-Pure. HMAC-SHA256 of the kind and the value (RFC 2104), shortened to `DIGITS` hexadecimal digits: of a million customers,
-the chance that any two share one is 0.2 %. Without the key nobody can try out who stands behind one.
+Pure. HMAC-SHA256 of the kind and the value (RFC 2104), shortened to `DIGITS` hexadecimal digits: of a million
+customers, the chance that any two share one is 0.2 %. Without the key nobody can try out who stands behind one.
 """
 
 import hmac

@@ -14,13 +14,13 @@ INVISIBLE = re.compile(
 )
 """What takes no room: zero-width and soft ones, marks of direction, and what makes a digit a key or a picture."""
 _LOOKALIKES = (range(0xFF01, 0xFF5F), range(0xFE50, 0xFE6C), range(0x1D400, 0x1D800), range(0x2460, 0x249C))
-_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc"
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _BLANKS = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """``text`` as read; ``places``: for each of its characters the place in what was written, None where they are equal."""
+    """``text`` as read; ``places``: the place of each of its characters in what was written, None if none has moved."""
 
     text: str
     places: list[int] | None = None

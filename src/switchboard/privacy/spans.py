@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Characters from ``start`` to before ``end`` that say ``value``, in the one form by which values of a kind are compared."""
+    """Characters from ``start`` to before ``end`` that say ``value``, in the form in which its kind is compared."""
 
     start: int
     end: int

@@ -12,7 +12,7 @@ _CAPITAL = re.compile(r"[^\W\d_a-z][^\W\d_]{3,19}")
 
 
 def suspects(text: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Kind and words of whatever in a text with shields looks private; ``names`` are the folded parts of known names."""
+    """Kind and words of what looks private in a text with shields; ``names`` are the folded parts of known names."""
     for digits in _DIGITS.finditer(text):
         yield "digits", digits[0]
     if "@" in text or "(at" in text or "[at" in text:

@@ -1,4 +1,4 @@
-"""Web addresses: who signs in, and what is asked for, are replaced; host and path stay, for they say what it is about."""
+"""Web addresses: who signs in and what is asked for are replaced; host and path stay, for they say what it is about."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _CLOSING = ".,;:!?)]}»”’。，！？）」』、"
 
 
 def find(text: str) -> Iterator[Span]:
-    """User and password before a host, and every value of a query: `?page=2` as well, since no list says all that is private."""
+    """User and password before a host, and all values of a query: `?page=2` too, as no list says what is private."""
     for slashes in _BEFORE_USER.finditer(text):
         user = _USER.match(text, slashes.end())
         if user and user[0]:

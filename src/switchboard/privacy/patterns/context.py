@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from switchboard.privacy.folding import fold
+
 REACH: Final = 28
 """Characters that are looked at."""
 IN_WORD: Final = r"0-9A-Za-z_\u00c0-\u024f"
@@ -10,22 +12,38 @@ IN_WORD: Final = r"0-9A-Za-z_\u00c0-\u024f"
 PHONE: Final = "phone"
 ORDER: Final = "order"
 PERSON: Final = "person"
-_WORDS = re.compile(
-    r"(?P<person>\bbsn|sofi-?num|burgerservice|\bnif\b|contribuinte|\bnhs|aadh?aar|आधार|\bpesel|personnummer|\bpnr\b|\bcpf|\bcnpj"
-    r"|steuer-?id|\bidnr|identifikationsnummer|kimlik|\bt\.?c\.|rijksregister|registre national|national (?:id|number)"
-    r"|identity|personal (?:id|number)|f[øo]dselsnummer|\bnir\b|s[eé]curit[eé] sociale|codice fiscale|\bdni|\bnie\b|henkil[öo]tunnus"
-    r"|身份证|身份證|마이넘버|주민등록|الهوية|\bинн|\bснилс)"
-    r"|(?P<phone>\bt[eé]l(?:\b|e[fp])|phone|\bfon\b|\bcall|\bmobil|\bm[oó]vil|\bcell|\bcel\b|\bhandy|\bruf|whats|\bsms\b|\btext me|\breach me"
-    r"|\bring me|\bdial|\bzadzw|\bkom[oó]rk|\bdzwo|\bcep\b|\bara(?:y|\b)|\bligu|\bliga|\bllam|appel|\bjoin|\bchiam|telem[oó]vel"
-    r"|\bfax|\bsignal\b|\bviber|numer(?:o|u)? (?:to|telefon|di|cell)|num[eé]ro (?:est|:)|n[uú]mero (?:es|é|de tel)"
-    r"|my number|meine nummer|电话|電話|手机|手機|携帯|联系|聯絡|致电|打给|전화|휴대|هاتف|جوال|رقمي|اتصل|موبايل|\bтел|звон|позвон)"
-    r"|(?P<order>order|invoice|track|ticket|\bref|booking|reserv|article|\bitem|\bsku|serial|parcel|shipment|\bcase\b|quote|\bcode"
-    r"|bestell|auftrag|rechnung|sendung|artikel|kundennummer|vorgang|buchung|pedido|factura|seguimiento|fatura|encomenda|rastre"
-    r"|commande|facture|suivi|colis|ordine|fattura|spedizione|tracciam|zam[oó]wieni|faktur|przesy[łl]|paczk|sipari|takip|kargo"
-    r"|订单|訂單|单号|运单|快递|编号|注文|追跡|伝票|주문|송장|طلب|فاتورة|شحنة|تتبع|الطلب|заказ|сч[её]т|трек|накладн"
-    r"|\bn[r°º]\.?[\s:]*$|\bno\.[\s:]*$|[#№]\s*$)",
-    re.IGNORECASE,
-)
+
+# Words, and with a dash the beginnings of words, as `folding.fold` leaves them.
+_SPACED = {
+    PERSON: """
+        bsn sofinummer burgerservice- nif contribuinte nhs aadhaar aadhar pesel pesel- personnummer pnr cpf cnpj
+        steuerid idnr identifikation- steueridentifikation- kimlik- tckn rijksregister- securite dni nie nir
+        codice fiscale henkilo- fødsel- fodsel- identity identitat- personal- obywatel- инн снилс आधार
+        """,
+    PHONE: """
+        tel telef- telep- phone- cellphone smartphone fon call- mobil- movil- cell- cel handy- ruf- anruf-
+        whats- sms text ring dial- zadzwon- komork- dzwon- cep ara arayin arayabil- ligue- ligar- liga llam-
+        appel- joindre joign- chiam- telemovel contact- fax signal viber тел телефон- звон- позвон-
+        """,
+    ORDER: """
+        order- invoice- track- ticket- ref- booking- reserv- article- item- sku serial- parcel- shipment- case
+        quote- code- bestell- auftrag- rechnung- sendung- artikel- kunden- vorgang- buchung- paket- pedido-
+        factura- seguimiento fatura- encomenda- rastre- commande- facture- suivi colis ordine- fattura-
+        spedizion- tracciam- zamowien- faktur- przesyl- paczk- siparis- takip- kargo- заказ- счет- трек-
+        накладн-
+        """,
+}
+_UNSPACED = {
+    PERSON: "身份证 身份證 마이넘버 주민등록 الهويه",
+    PHONE: "电话 電話 手机 手機 携帯 联系 聯絡 致电 打给 전화 휴대 هاتف جوال رقمي اتصل موبايل",
+    ORDER: "订单 訂單 单号 运单 快递 编号 注文 追跡 伝票 주문 송장 طلب فاتوره شحنه تتبع",
+}
+_WORDS = {word: kind for kind, words in _SPACED.items() for word in words.split() if word[-1] != "-"}
+_BEGINNINGS = {word[:-1]: kind for kind, words in _SPACED.items() for word in words.split() if word[-1] == "-"}
+_INSIDE = {fold(word): kind for kind, words in _UNSPACED.items() for word in words.split()}
+_LENGTHS = tuple(sorted({len(beginning) for beginning in _BEGINNINGS}))
+_WORD = re.compile(r"[^\W\d_]+")
+_NUMBER = re.compile(r"(?:\b(?:nr|no|n)[.°º]|\bnr|[#№])[\s:]*\Z")
 
 
 def before(text: str, place: int) -> str:
@@ -34,8 +52,20 @@ def before(text: str, place: int) -> str:
 
 
 def told(text: str, place: int) -> str | None:
-    """What the words before ``place`` say of the number that begins there: `PHONE`, `ORDER`, `PERSON`; the nearest counts."""
-    found = None
-    for word in _WORDS.finditer(before(text, place)):
-        found = word.lastgroup
-    return found
+    """What the words before say a number at ``place`` is: `PHONE`, `ORDER`, `PERSON`; the nearest counts."""
+    window = fold(before(text, place))
+    if not window.isascii() and (found := max((window.rfind(word), kind) for word, kind in _INSIDE.items()))[0] >= 0:
+        return found[1]
+    for word in reversed(_WORD.findall(window)):
+        if kind := _kind(word):
+            return kind
+    return ORDER if _NUMBER.search(window) else None
+
+
+def _kind(word: str) -> str | None:
+    if kind := _WORDS.get(word):
+        return kind
+    for length in _LENGTHS:
+        if kind := _BEGINNINGS.get(word[:length]):
+            return kind
+    return None

@@ -1,6 +1,6 @@
 """E-mail addresses, also as people write them so that programs shall not see them: `anna (at) example dot com`.
 
-Starts from each sign for "at" and looks a bounded way to both sides, so that a million letters without one cost nothing.
+Starts from each sign for "at" and looks a bounded way to both sides: a million letters without one cost nothing.
 """
 
 import re
@@ -82,7 +82,7 @@ def _local(text: str, end: int) -> int:
 
 
 def _meant(sign: str, domain: re.Match[str]) -> bool:
-    """Whether it is an address: `at` between spaces is a word of many sentences, which only a hidden dot makes a sign."""
+    """Whether it is an address: `at` between spaces is a word of many sentences; only a hidden dot makes it a sign."""
     if sign.strip() == "@" or any(bracket in sign for bracket in "([{<"):
         return True
     return domain["last"] != "." or _ANY_DOT.search(domain[0]) is not None

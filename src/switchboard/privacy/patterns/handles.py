@@ -13,15 +13,18 @@ _HOSTS = (
     r"|threads\.net|threads\.com|linkedin\.com/in|vk\.com|ok\.ru|snapchat\.com/add|youtube\.com|pinterest\.com|bsky\.app/profile"
     r"|github\.com|twitch\.tv|medium\.com|reddit\.com/u(?:ser)?|wa\.me|line\.me/ti/p|paypal\.me|venmo\.com|cash\.app"
 )
-_PROFILE = re.compile(rf"(?<![\w.-])(?:(?:www|m|web|mobile)\.)?(?:{_HOSTS})/[@~$]?([\w.+-]{{2,64}})", re.IGNORECASE)
+_PROFILE = re.compile(
+    rf"(?<![{IN_WORD}.-])(?:(?:www|m|web|mobile)\.)?(?:{_HOSTS})/[@~$]?([\w.+-]{{2,64}})", re.IGNORECASE
+)
 HINTS = (".com/", ".me/", ".net/", ".ru/", ".app/", ".tv/", ".am/")
 """Without one of these, in small letters, a text holds no profile's address."""
-_NOT_PEOPLE = frozenset(
-    "all channel here everyone media import property override param return deprecated import 2x 3x"
-    " p reel reels explore stories tv share sharer sharer.php profile.php groups events pages watch marketplace help home"
-    " search login signup about privacy terms settings hashtag intent i status joinchat addstickers channel c user"
-    " playlist shorts feed results embed legal policies business ads developers docs features pricing gist topics".split()
-)
+_ELSE = """
+all channel here everyone media import property override param return deprecated 2x 3x p reel reels explore
+stories tv share sharer sharer.php profile.php groups events pages watch marketplace help home search login
+signup about privacy terms settings hashtag intent i status joinchat addstickers c user playlist shorts feed
+results embed legal policies business ads developers docs features pricing gist topics
+"""
+_NOT_PEOPLE = frozenset(_ELSE.split())
 
 
 def find(text: str) -> Iterator[Span]:

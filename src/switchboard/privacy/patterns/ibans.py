@@ -6,10 +6,12 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from switchboard.privacy.patterns.context import IN_WORD
 from switchboard.privacy.spans import Span
 
 _BEGIN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[ -]?\d{2}(?=(?:[ .-]?[A-Z0-9]){11})", re.IGNORECASE)
 _REST = re.compile(r"[A-Za-z0-9](?:[ .-]?[A-Za-z0-9]){10,33}")
+_GOES_ON = re.compile(f"[{IN_WORD}]")
 _LETTERS = re.compile(r"[A-Za-z0-9]")
 
 
@@ -25,7 +27,7 @@ def find(text: str) -> Iterator[Span]:
             continue
         end = letters[length - 1] + 1
         value = "".join(text[place] for place in letters[:length]).upper()
-        if not text[end : end + 1].isalnum() and _adds_up(value):
+        if not _GOES_ON.match(text, end) and _adds_up(value):
             yield Span(begin.start(), end, "iban", value)
 
 

@@ -13,7 +13,8 @@ _SIX = re.compile(
     re.IGNORECASE,
 )
 _VERSION = re.compile(
-    r"(?:\bv|ver|versi[oóã]n?e?|version|firmware|release|build|wersja|sürüm|版本|バージョン|الإصدار)[\s.:]*$", re.I
+    r"(?:\bv|ver|vers(?:ion|i[oó]n|[aã]o|ione)|wersj[aę]|s[uü]r[uü]m|version|firmware|release|build|wersja|sürüm|版本|バージョン|الإصدار)[\s.:]*$",
+    re.I,
 )
 
 

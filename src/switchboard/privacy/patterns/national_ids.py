@@ -1,7 +1,7 @@
 """Numbers that states give to people, in nineteen kinds of sixteen countries, each with its check digits.
 
-`python-stdnum` knows the arithmetic. Left to say here is how likely a number of another sort passes: one check digit lets
-through one number in ten, so bare digits count only where their form, or a word before them, says what they are.
+`python-stdnum` knows the arithmetic. Left to say here is how likely a number of another sort passes: one check digit
+lets through one number in ten, so bare digits count only where their form, or a word before them, says what they are.
 """
 
 import re
@@ -44,7 +44,7 @@ _BARE: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {
     13: ((), ("kr_rrn", "ch_ssn")),
     14: ((), ("br_cnpj",)),
 }
-"""By the number of digits: those that are hard to hit (unless the words before say "order"), and those that need a word."""
+"""By the number of digits: those that are hard to hit by chance, and those that need a word before them."""
 
 
 def find(text: str) -> Iterator[Span]:

@@ -1,7 +1,7 @@
 """Runs of digits, and what they are: a card, somebody's telephone, a number that a state has given, or nothing private.
 
-A run is cut where its groups suggest it: after an order number may stand a telephone number. Only so many groups are taken
-together that a million of them take a million times as long as one.
+A run is cut where its groups suggest it: after an order number may stand a telephone number. Only so many groups are
+taken together that a million of them take a million times as long as one.
 """
 
 import re
@@ -20,7 +20,8 @@ _ATTACHED = re.compile(r"\w[-_/]\Z|\d[.,]\Z|[#№$€£¥₺]\s?\Z")
 """What stands before a run that goes on with a product's code, a path, or is an amount of money."""
 _TAIL = re.compile(r"[A-Za-z\u00c0-\u024f]|[,.:]\d|-[^\W\d_]|_|%|\s?(?:€|\$|£|¥|₺|zł|EUR|USD|PLN|TL|元|円)(?!\w)")
 _DATE = re.compile(
-    r"(?:\d{4}[./-]\d{1,2}[./-]\d{1,2}|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d)|\d{1,2}[.]\d\d ?- ?\d{1,2}[.]\d\d)(?!\d|[.-]\d)"
+    r"(?:\d{4}[./-]\d{1,2}[./-]\d{1,2}|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d)|\d{1,2}[.]\d\d ?- ?\d{1,2}[.]\d\d)"
+    r"(?!\d|[.-]\d)"
 )
 _ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _MOST_SPELT = 24

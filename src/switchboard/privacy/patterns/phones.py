@@ -1,6 +1,6 @@
 """Telephone numbers: international ones by their plus, national ones by their form or the words before them.
 
-Google's plans of all countries (`phonenumbers`) have the last word. They are loaded with the first number that needs them.
+Google's plans of all countries (`phonenumbers`) have the last word. The first number that needs them loads them.
 """
 
 import re
@@ -74,7 +74,7 @@ class Phones:
         return _international(digits)
 
     def by_form(self, digits: str, groups: tuple[int, ...], bracket: bool, asian: bool) -> str | None:
-        """In E.164 a national number that looks like one: a leading 0, an area in brackets, or groups as in its country."""
+        """In E.164 a national number that looks like one: a leading 0, an area in brackets, or its country's groups."""
         if digits.startswith("0"):
             return _national(digits, self._ordered(_TRUNK), mobile=len(groups) == 1)
         if bracket:
