@@ -31,8 +31,8 @@ angel dulce blanca rosa flor flores nieves rojo bueno mia sua tua gioia bianco v
 fiore gentile grande piccolo rocha lima
 """
 _OTHER = """
-kim kto pan moja ira tom jan ali deniz can ela gul umut baris ozgur savas yildiz gunes bulut yagmur toprak
-ates su kaya demir altin polat sevgi mutlu bahar eylul ekim ask cinar irmak ruzgar onur
+kim kto pan moja deniz can gul umut baris ozgur savas yildiz gunes bulut yagmur toprak ates su kaya demir
+altin polat sevgi mutlu bahar eylul ekim ask cinar irmak ruzgar onur
 """
 
 PARTICLES: Final = frozenset(_PARTICLES.split())

@@ -75,9 +75,13 @@ class _Seen:
             return
         hits += [hit for form in person.forms if form.alone == Alone.NEVER for hit in self._hits(form)]
         for chain in self._chains(sorted(hits, key=lambda hit: (hit.start, -hit.end))):
-            named = [hit for hit in chain if person.parts[hit.part] and self._counts(person, hit)]
-            if any(hit.alone for hit in chain) or len({hit.part for hit in named}) > 1:
-                start, end = self._with_initials(named[0].start, named[-1].end, person, {hit.part for hit in named})
+            named = [hit for hit in chain if self._counts(person, hit)]
+            if not named:
+                continue
+            missing = _missing(person, {hit.part for hit in named})
+            start, end = self._before(chain[0].start, named[0].start, missing), self._after(named[-1].end, missing)
+            initials = start < named[0].start or end > named[-1].end
+            if initials or any(hit.alone for hit in chain) or len({hit.part for hit in named}) > 1:
                 yield Span(start, end, NAME, person.value)
 
     def _counts(self, person: Person, hit: _Hit) -> bool:
@@ -170,19 +174,20 @@ class _Seen:
             self._text[max(0, start - 1) : start] in ("", "\n") and self._text[end : end + 1] in ("", "\n")
         )
 
-    def _with_initials(self, start: int, end: int, person: Person, named: set[int]) -> tuple[int, int]:
-        """The finding with the initials of the parts that it lacks."""
-        missing = (
-            {part[0] for place, part in enumerate(person.parts) if place not in named}
-            if -1 not in named
-            else set[str]()
-        )
-        if not missing:
-            return start, end
-        before = _INITIALS_BEFORE.search(self._text[max(0, start - 12) : start])
-        if before and fold(before[1][0]) in missing and before[1][0] != before[1][0].lower():
-            start -= len(before[1])
-        after = _INITIAL_AFTER.match(self._text, end)
-        if after and fold(after[1]) in missing:
-            end = after.end()
-        return start, end
+    def _before(self, chain: int, start: int, missing: set[str]) -> int:
+        """Where a finding begins with the initials before it, or before the particles that it begins with."""
+        for place in (chain, start):
+            found = _INITIALS_BEFORE.search(self._text[max(0, place - 12) : place])
+            if missing and found and fold(found[1][0]) in missing and found[1][0] != found[1][0].lower():
+                return place - len(found[1])
+        return start
+
+    def _after(self, end: int, missing: set[str]) -> int:
+        """Where a finding ends with the initial after it."""
+        found = _INITIAL_AFTER.match(self._text, end)
+        return found.end() if found and fold(found[1]) in missing else end
+
+
+def _missing(person: Person, named: set[int]) -> set[str]:
+    """How the parts begin that a finding lacks; none of a name that is written as one word."""
+    return set() if -1 in named else {part[0] for place, part in enumerate(person.parts) if place not in named}

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from switchboard.privacy.folding import fold
+from switchboard.privacy.patterns.numbers import DATE
 from switchboard.privacy.pseudonyms import SHIELD
 
-_DIGITS = re.compile(r"\d(?:[ ./()-]{0,2}\d){8,}")
+_DIGITS = re.compile(r"(?<![\w-])\d(?:[ ./()-]{0,2}\d){8,}")
+_WHEN = re.compile(rf"{DATE.pattern}(?: \d{{1,2}})?")
 _AT = re.compile(rf"[^\s{SHIELD}]{{1,64}}@[^\s{SHIELD}]{{1,64}}|\((?:at|@)\)|\[(?:at|@)\]", re.IGNORECASE)
 _CAPITAL = re.compile(r"[^\W\d_a-z][^\W\d_]{3,19}")
 
@@ -14,7 +16,8 @@ _CAPITAL = re.compile(r"[^\W\d_a-z][^\W\d_]{3,19}")
 def suspects(text: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Kind and words of what looks private in a text with shields; ``names`` are the folded parts of known names."""
     for digits in _DIGITS.finditer(text):
-        yield "digits", digits[0]
+        if not _WHEN.fullmatch(digits[0]):
+            yield "digits", digits[0]
     if "@" in text or "(at" in text or "[at" in text:
         for sign in _AT.finditer(text):
             yield "at_sign", sign[0]

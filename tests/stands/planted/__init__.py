@@ -100,9 +100,17 @@ def _guilty(dice: random.Random, language: Language, kind: str) -> Planted:
         return Planted(language.code, kind, dice.choice(language.anything).format(f"{label} {value}"), (value,), names)
     if kind == "url":
         secret = f"{dice.choice(('anna', 'tok'))}{values.digits(dice, 5)}"
-        url = dice.choice((f"https://shop.example/a/b?user={secret}", f"https://{secret}:pw9@shop.example/x", f"www.shop.example/?a=1&q={secret}"))
+        url = dice.choice(
+            (
+                f"https://shop.example/a/b?user={secret}",
+                f"https://{secret}:pw9@shop.example/x",
+                f"www.shop.example/?a=1&q={secret}",
+            )
+        )
         return Planted(language.code, kind, dice.choice(language.anything).format(f" {url} "), (secret,), names)
-    value = {"email": values.email, "card": values.card, "iban": values.iban, "ip": values.ip, "handle": values.handle}[kind](dice)
+    value = {"email": values.email, "card": values.card, "iban": values.iban, "ip": values.ip, "handle": values.handle}[
+        kind
+    ](dice)
     secret = value.rpartition("/")[2]
     return Planted(language.code, kind, dice.choice(language.anything).format(value), (secret,), names)
 

@@ -7,9 +7,9 @@ from stands.planted.spoken import ENGLISH_LIKE, EUROPEAN, FURTHER
 
 @dataclass(frozen=True)
 class Language:
-    """``anything``, ``phone``: sentences with `{}` for a value. ``named``: with `{}` for a name. ``innocent``: nothing private.
+    """``anything``, ``phone``: sentences with `{}` for a value. ``named``: with `{}` for a name.
 
-    ``names``: full name -> how it stands in sentences. ``regions``: where telephone numbers are from. ``states``:
+    ``innocent``: nothing private. ``names``: full name -> how it stands in sentences. ``regions``: where telephone numbers are from. ``states``:
     kinds of national numbers of stdnum, with the word that people put before each.
     """
 

@@ -9,9 +9,25 @@ from typing import Any
 
 import phonenumbers
 
-_IBANS = {"DE": "18n", "FR": "23n", "GB": "4a14n", "ES": "20n", "IT": "1a22n", "NL": "4a10n", "PL": "24n", "TR": "5n1z16n"}
+_IBANS = {
+    "DE": "18n",
+    "FR": "23n",
+    "GB": "4a14n",
+    "ES": "20n",
+    "IT": "1a22n",
+    "NL": "4a10n",
+    "PL": "24n",
+    "TR": "5n1z16n",
+}
 _CARDS = ((("4",), 16), (("51", "52", "53", "54", "55"), 16), (("34", "37"), 15), (("6011",), 16), (("3530",), 16))
-_DATES = ("{d:02}.{m:02}.{y}", "{y}-{m:02}-{d:02}", "{d}/{m}/{y}", "{y}.{m:02}.{d:02}", "{y}{m:02}{d:02}", "{d:02}-{m:02}-{y}")
+_DATES = (
+    "{d:02}.{m:02}.{y}",
+    "{y}-{m:02}-{d:02}",
+    "{d}/{m}/{y}",
+    "{y}.{m:02}.{d:02}",
+    "{y}{m:02}{d:02}",
+    "{d:02}-{m:02}-{y}",
+)
 _ARABIC = str.maketrans(string.digits, "٠١٢٣٤٥٦٧٨٩")
 _FULL_WIDTH = str.maketrans(string.digits, "０１２３４５６７８９")
 
@@ -24,13 +40,20 @@ def digits(dice: random.Random, count: int) -> str:
 def email(dice: random.Random) -> str:
     """Usual ones, and one in four hidden from programs."""
     user = dice.choice(("anna", "b.kowalski", "j_smith+shop", "info.mueller92", "x", "o'neil", "müller"))
-    host, top = dice.choice(("example", "mail-box", "firma.co", "köln-shop")), dice.choice(("com", "org", "de", "com.br", "io"))
+    host, top = (
+        dice.choice(("example", "mail-box", "firma.co", "köln-shop")),
+        dice.choice(("com", "org", "de", "com.br", "io")),
+    )
     form = dice.randrange(8)
     if form == 0 and user.isascii():
         return f"{user.split('+')[0]} (at) {host} dot {top.split('.')[0]}"
     if form == 1 and user.isascii():
         return f"{user.split('+')[0]}[at]{host}[dot]{top.split('.')[0]}"
-    return f"{user}{dice.randint(1, 999)}@{host}.{top}".upper() if form == 2 else f"{user}{dice.randint(1, 999)}@{host}.{top}"
+    return (
+        f"{user}{dice.randint(1, 999)}@{host}.{top}".upper()
+        if form == 2
+        else f"{user}{dice.randint(1, 999)}@{host}.{top}"
+    )
 
 
 def phone(dice: random.Random, region: str) -> tuple[str, bool]:
@@ -100,7 +123,9 @@ def handle(dice: random.Random) -> str:
     """With its sign or as an address."""
     name = dice.choice(("anna_k", "björk", "the.real.tom", "x_marek_x", "lucia92"))
     name = f"{name}{dice.randint(1, 99)}".replace("ö", "o")
-    return dice.choice((f"@{name}", f"t.me/{name}", f"https://instagram.com/{name}", f"https://www.facebook.com/{name}"))
+    return dice.choice(
+        (f"@{name}", f"t.me/{name}", f"https://instagram.com/{name}", f"https://www.facebook.com/{name}")
+    )
 
 
 def national(dice: random.Random, kind: str) -> str:
@@ -125,14 +150,15 @@ def _pesel(dice: random.Random) -> str:
 def _nir(dice: random.Random) -> str:
     from stdnum.fr import nir
 
-    body = f"{dice.randint(1, 2)}{dice.randint(40, 99)}{dice.randint(1, 12):02}{dice.randint(1, 95):02}{digits(dice, 3)}{digits(dice, 3)}"
+    born = f"{dice.randint(1, 2)}{dice.randint(40, 99)}{dice.randint(1, 12):02}"
+    body = f"{born}{dice.randint(10, 95)}{digits(dice, 3)}{digits(dice, 3)}"
     return body + nir.calc_check_digits(body)
 
 
 def _ric(dice: random.Random) -> str:
     from stdnum.cn import ric
 
-    body = "110105{0:02}".format(19) + "{:02}{:02}{:02}".format(*_day(dice)) + digits(dice, 3)
+    body = "11010519" + "{:02}{:02}{:02}".format(*_day(dice)) + digits(dice, 3)
     return body + ric.calc_check_digit(body + "0")
 
 
@@ -202,7 +228,12 @@ def innocent(dice: random.Random) -> dict[str, str]:
     day = {"y": dice.randint(2015, 2031), "m": dice.randint(1, 12), "d": dice.randint(1, 28)}
     orders = (digits(dice, 6), digits(dice, 8), digits(dice, 10), digits(dice, 12), f"A-{digits(dice, 7)}",
               f"{digits(dice, 4)}-{digits(dice, 4)}", f"#{digits(dice, 9)}", f"{digits(dice, 3)}-{digits(dice, 7)}-{digits(dice, 7)}")  # fmt: skip
-    trackings = (f"00{digits(dice, 18)}", f"1Z{digits(dice, 3)}AA1{digits(dice, 10)}", f"RB{digits(dice, 9)}DE", digits(dice, 12))
+    trackings = (
+        f"00{digits(dice, 18)}",
+        f"1Z{digits(dice, 3)}AA1{digits(dice, 10)}",
+        f"RB{digits(dice, 9)}DE",
+        digits(dice, 12),
+    )
     thousands = f"{dice.randint(1, 999)}{dice.choice(('.', ',', ' '))}{dice.randint(100, 999)}"
     return {
         "order": dice.choice(orders),
@@ -212,7 +243,9 @@ def innocent(dice: random.Random) -> dict[str, str]:
         "price": f"{dice.choice(('€ ', '$', '', '£'))}{thousands}{dice.choice((',00', '.99', ',5', ''))}{dice.choice((' EUR', '', ' zł'))}",
         "amount": f"{dice.randint(10, 9999)}{dice.choice(('.', ','))}{dice.randint(10, 99)} {dice.choice(('EUR', 'USD', 'TL', '€'))}",
         "version": f"{dice.randint(0, 20)}.{dice.randint(0, 40)}.{dice.randint(0, 999)}{dice.choice(('', '.4', '-beta', '.1205'))}",
-        "product": dice.choice(("iPhone 15", "GX-2200", "B07XJ8C8F5", "model 3310/12", "ISO 9001", "SKU-48151623", "4K UHD 55", "RTX4090")),
+        "product": dice.choice(
+            ("iPhone 15", "GX-2200", "B07XJ8C8F5", "model 3310/12", "ISO 9001", "SKU-48151623", "4K UHD 55", "RTX4090")
+        ),
         "uuid": str(uuid.UUID(int=dice.getrandbits(128))),
         "coordinates": f"{dice.uniform(-80, 80):.{dice.randint(2, 6)}f}, {dice.uniform(-170, 170):.{dice.randint(2, 6)}f}",
         "number": str(dice.randint(2, 99_999)),

@@ -16,7 +16,7 @@ PERSON: Final = "person"
 # Words, and with a dash the beginnings of words, as `folding.fold` leaves them.
 _SPACED = {
     PERSON: """
-        bsn sofinummer burgerservice- nif contribuinte nhs aadhaar aadhar pesel pesel- personnummer pnr cpf cnpj
+        steuer- bsn sofinummer burgerservice- nif contribuinte nhs aadhaar aadhar pesel pesel- personnummer pnr cpf cnpj
         steuerid idnr identifikation- steueridentifikation- kimlik- tckn rijksregister- securite dni nie nir
         codice fiscale henkilo- fødsel- fodsel- identity identitat- personal- obywatel- инн снилс आधार
         """,
@@ -42,7 +42,7 @@ _WORDS = {word: kind for kind, words in _SPACED.items() for word in words.split(
 _BEGINNINGS = {word[:-1]: kind for kind, words in _SPACED.items() for word in words.split() if word[-1] == "-"}
 _INSIDE = {fold(word): kind for kind, words in _UNSPACED.items() for word in words.split()}
 _LENGTHS = tuple(sorted({len(beginning) for beginning in _BEGINNINGS}))
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[^\W\d_\u1100-\u11ff\u2e80-\uffff]+")
 _NUMBER = re.compile(r"(?:\b(?:nr|no|n)[.°º]|\bnr|[#№])[\s:]*\Z")
 
 

@@ -19,7 +19,9 @@ _MOST_GROUPS = 8
 _ATTACHED = re.compile(r"\w[-_/]\Z|\d[.,]\Z|[#№$€£¥₺]\s?\Z")
 """What stands before a run that goes on with a product's code, a path, or is an amount of money."""
 _TAIL = re.compile(r"[A-Za-z\u00c0-\u024f]|[,.:]\d|-[^\W\d_]|_|%|\s?(?:€|\$|£|¥|₺|zł|EUR|USD|PLN|TL|元|円)(?!\w)")
-_DATE = re.compile(
+_ACCOUNT = re.compile(r"[A-Z]{2}\d\d[ -]\Z", re.IGNORECASE)
+"""What stands before the rest of an IBAN that is none; it holds what might be anything."""
+DATE = re.compile(
     r"(?:\d{4}[./-]\d{1,2}[./-]\d{1,2}|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d)|\d{1,2}[.]\d\d ?- ?\d{1,2}[.]\d\d)"
     r"(?!\d|[.-]\d)"
 )
@@ -41,6 +43,8 @@ def find(text: str, phones: Phones) -> Iterator[Span]:
     """In runs of seven digits and more."""
     asian = _ASIAN.search(text) is not None
     for run in _RUN.finditer(text):
+        if _ACCOUNT.search(text[max(0, run.start() - 5) : run.start()]):
+            continue
         groups = [(group.start(), group.end()) for group in _GROUP.finditer(text, run.start(), run.end())]
         if len(groups) > 1 and len(groups) <= _MOST_SPELT and all(end - start == 1 for start, end in groups):
             groups = [(groups[0][0], groups[-1][1])]  # digit by digit: `4 1 1 1 …`
@@ -67,7 +71,7 @@ class _Run:
 
     def _from(self, at: int) -> tuple[Span | None, int]:
         """The longest number that begins with a group, and how many groups that takes."""
-        if dated := _DATE.match(self._text, self._groups[at][0]):
+        if dated := DATE.match(self._text, self._groups[at][0]):
             return None, max(1, sum(start < dated.end() for start, _ in self._groups[at : at + 6]))
         most = min(_MOST_GROUPS, len(self._groups) - at) if self._may_begin(at) else 1
         for used in range(most, 0, -1):
@@ -87,21 +91,17 @@ class _Run:
         if (whole or window.groups in cards.GROUPS or used == 1) and cards.is_card(window.digits):
             return Span(window.start, window.end, "card", window.digits)
         if known := self._phones.known(window.digits):
-            return Span(self._opened(window.start), window.end, "phone", known)
+            return Span(self._opened(window.start, window.end), window.end, "phone", known)
         return self._phone(window, whole=whole)
 
     def _phone(self, window: _Window, *, whole: bool) -> Span | None:
-        text, opened = self._text, self._opened(window.start)
+        text, opened = self._text, self._opened(window.start, window.end)
         plus = "+" in text[opened : window.start]
         value: str | None = None
+        if not plus and (_ATTACHED.search(text[max(0, opened - 2) : opened]) or _TAIL.match(text, window.end)):
+            return None
         if plus or window.digits.startswith("00"):
             value = self._phones.international(_without_zero(text[window.start : window.end], plus))
-        if (
-            value is None
-            and not plus
-            and (_ATTACHED.search(text[max(0, opened - 2) : opened]) or _TAIL.match(text, window.end))
-        ):
-            return None
         words = told(text, opened)
         if value is None and len(window.groups) == 1 and national_ids.is_bare(window.digits, words):
             return Span(window.start, window.end, "national_id", window.digits)
@@ -110,9 +110,9 @@ class _Run:
         return Span(opened, window.end, "phone", value) if value else None
 
     def _nationally(self, window: _Window, words: str | None, *, whole: bool) -> str | None:
-        if _DATE.match(self._text, window.start) or re.match(r"0[.]", self._text[window.start : window.start + 2]):
+        if DATE.match(self._text, window.start) or self._text.startswith("0.", window.start):
             return None
-        bracket = "(" in self._text[self._opened(window.start) : window.start]
+        bracket = "(" in self._text[self._opened(window.start, window.end) : window.start]
         if whole or window.digits.startswith("0") or bracket or len(window.groups) == 1:
             found = self._phones.by_form(window.digits, window.groups, bracket, self._asian)
             if found or words != PHONE:
@@ -124,11 +124,14 @@ class _Run:
         digits = ["".join(_GROUP.findall(self._text[start:end])) for start, end in groups]
         return _Window(groups[0][0], groups[-1][1], "".join(digits), tuple(map(len, digits)))
 
-    def _opened(self, start: int) -> int:
-        """Where the plus and the brackets before a number begin."""
-        while start > self._start and self._text[start - 1] in "(+":
-            start -= 1
-        return start
+    def _opened(self, start: int, end: int) -> int:
+        """Where the plus and the bracket before a number begin; a bracket that it does not close is not its own."""
+        opened = start
+        while opened > self._start and self._text[opened - 1] in "(+":
+            opened -= 1
+        while self._text[opened] == "(" and self._text.count("(", opened, end) > self._text.count(")", opened, end):
+            opened += 1
+        return opened
 
 
 def _without_zero(written: str, plus: bool) -> str:
