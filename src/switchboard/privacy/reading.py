@@ -36,11 +36,21 @@ def read(text: str) -> Reading:
     """The reading of a text of any characters."""
     if text.isascii():
         return Reading(text)
+    if not _odd().search(text):
+        return Reading(text)
     seen = text.translate(_table())
     if not INVISIBLE.search(seen):
         return Reading(seen)
     places = [place for place, character in enumerate(seen) if not INVISIBLE.match(character)]
     return Reading(INVISIBLE.sub("", seen), places)
+
+
+@cache
+def _odd() -> re.Pattern[str]:
+    """Whatever is read otherwise than it is written; most texts hold none of it."""
+    basic = "".join(chr(code) for code in _table() if code < 0x10000)
+    # A set of characters beyond the basic plane is looked through one by one: all of them are odd enough.
+    return re.compile(f"[{basic}\U00010000-\U0001fbff{INVISIBLE.pattern[1:]}")
 
 
 @cache

@@ -27,6 +27,7 @@ DATE = re.compile(
 )
 _ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _MOST_SPELT = 24
+_MOST_DIGITS = 19  # of a card
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,23 @@ class _Window:
 
 def find(text: str, phones: Phones) -> Iterator[Span]:
     """In runs of seven digits and more."""
-    asian = _ASIAN.search(text) is not None
+    asian: bool | None = None
     for run in _RUN.finditer(text):
-        if _ACCOUNT.search(text[max(0, run.start() - 5) : run.start()]):
+        if DATE.fullmatch(run[0]) or _ACCOUNT.search(text[max(0, run.start() - 5) : run.start()]):
             continue
-        groups = [(group.start(), group.end()) for group in _GROUP.finditer(text, run.start(), run.end())]
-        if len(groups) > 1 and len(groups) <= _MOST_SPELT and all(end - start == 1 for start, end in groups):
-            groups = [(groups[0][0], groups[-1][1])]  # digit by digit: `4 1 1 1 …`
+        if asian is None:
+            asian = _ASIAN.search(text) is not None
+        groups = [_Window(*group.span(), group[0], (len(group[0]),)) for group in _GROUP.finditer(text, *run.span())]
+        if 1 < len(groups) <= _MOST_SPELT and all(len(group.digits) == 1 for group in groups):
+            digits = "".join(group.digits for group in groups)  # digit by digit: `4 1 1 1 …`
+            groups = [_Window(groups[0].start, groups[-1].end, digits, (len(digits),))]
         yield from _Run(text, run.start(), groups, phones, asian).numbers()
 
 
 class _Run:
     """The numbers of one run."""
 
-    def __init__(self, text: str, start: int, groups: list[tuple[int, int]], phones: Phones, asian: bool) -> None:
+    def __init__(self, text: str, start: int, groups: list[_Window], phones: Phones, asian: bool) -> None:
         self._text, self._start, self._groups, self._phones, self._asian = text, start, groups, phones, asian
 
     def numbers(self) -> Iterator[Span]:
@@ -71,22 +75,24 @@ class _Run:
 
     def _from(self, at: int) -> tuple[Span | None, int]:
         """The longest number that begins with a group, and how many groups that takes."""
-        if dated := DATE.match(self._text, self._groups[at][0]):
-            return None, max(1, sum(start < dated.end() for start, _ in self._groups[at : at + 6]))
+        if dated := DATE.match(self._text, self._groups[at].start):
+            return None, max(1, sum(group.start < dated.end() for group in self._groups[at : at + 6]))
         most = min(_MOST_GROUPS, len(self._groups) - at) if self._may_begin(at) else 1
         for used in range(most, 0, -1):
-            if found := self._judged(at, used, whole=False):
+            if used < len(self._groups) and (found := self._judged(at, used, whole=False)):
                 return found, used
         return None, 1
 
     def _may_begin(self, at: int) -> bool:
         """Whether several groups from here may be a number though more stand around them."""
-        start, end = self._groups[at]
-        return self._text[start] == "0" or self._text[start - 1 : start] in ("+", "(") or end - start == 4
+        group = self._groups[at]
+        if self._text[group.start] == "0" or self._text[group.start - 1 : group.start] in ("+", "("):
+            return True
+        return len(group.digits) == 4 and len(self._groups) - at > 2
 
     def _judged(self, at: int, used: int, *, whole: bool) -> Span | None:
         window = self._window(at, used)
-        if len(window.digits) < LEAST or len(window.digits) > 19:
+        if not LEAST <= len(window.digits) <= _MOST_DIGITS:
             return None
         if (whole or window.groups in cards.GROUPS or used == 1) and cards.is_card(window.digits):
             return Span(window.start, window.end, "card", window.digits)
@@ -120,9 +126,11 @@ class _Run:
         return self._phones.by_words(window.digits) if words == PHONE and whole else None
 
     def _window(self, at: int, used: int) -> _Window:
+        if used == 1:
+            return self._groups[at]
         groups = self._groups[at : at + used]
-        digits = ["".join(_GROUP.findall(self._text[start:end])) for start, end in groups]
-        return _Window(groups[0][0], groups[-1][1], "".join(digits), tuple(map(len, digits)))
+        digits = [group.digits for group in groups]
+        return _Window(groups[0].start, groups[-1].end, "".join(digits), tuple(map(len, digits)))
 
     def _opened(self, start: int, end: int) -> int:
         """Where the plus and the bracket before a number begin; a bracket that it does not close is not its own."""
