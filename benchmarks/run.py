@@ -26,6 +26,8 @@ BENCHMARKS = {
     "P16": "recovery",
     "P17": "neighbour",
     "P18": "retrieval",
+    "P20": "ratings",
+    "P21": "ledger",
 }
 
 

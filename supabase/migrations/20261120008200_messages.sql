@@ -23,7 +23,7 @@ begin
   return get_conversation(caller, c.id);
 end $$;
 comment on function change_conversation is
-  'Sets {title, agent_id}, whichever is there; no agent means the channel's default. It answers from the next reply on.';
+  'Sets {title, agent_id}, whichever is there; no agent means the channel''s default. It answers from the next reply on.';
 
 create function list_all_messages(
   caller jsonb, sender_types text[] default null, after bigint default null, max_rows integer default 50

@@ -61,7 +61,9 @@ do $$
 declare
   t text;
 begin
-  foreach t in array array['messages', 'replies', 'deliveries', 'attachments', 'knowledge_questions', 'summaries'] loop
+  foreach t in array array[
+    'messages', 'replies', 'deliveries', 'attachments', 'knowledge_questions', 'summaries', 'corrections'
+  ] loop
     execute format(
       'create policy not_deleted on public.%I as restrictive for select to authenticated '
       'using (conversation_id <> all (array(select my_deleted_conversations())))', t

@@ -31,10 +31,13 @@ NOT_DELETED = "(conversation_id <> ALL (ARRAY( SELECT my_deleted_conversations()
 HIDDEN = {
     "conversations": "(deleted_at IS NULL)",
     **dict.fromkeys(
-        ["messages", "replies", "deliveries", "attachments", "knowledge_questions", "summaries"], NOT_DELETED
+        ["messages", "replies", "deliveries", "attachments", "knowledge_questions", "summaries", "corrections"],
+        NOT_DELETED,
     ),
 }
 """What is out of sight besides: it belongs to a conversation that was deleted."""
+WITHOUT_WORDS = {"turns", "events", "usage"}
+"""What happened in a conversation and what it cost stays to be seen: none of its words are in there."""
 OF_NO_WORKSPACE = {"idempotency_keys", "upkeep", "health_checks", "models"}
 DEFINERS = {
     # Supabase keeps its list of migrations where service_role may not look.
@@ -188,6 +191,21 @@ async def test_people_read_the_rows_of_their_own_workspaces(
                 continue
             seen = [row[0] for row in await sql.fetch(f"select {column} from {table}")]
             assert set(seen) == {ours.workspace}, table
+
+
+async def test_whatever_holds_words_of_a_conversation_is_hidden_with_it(
+    sql: asyncpg.Connection, tenants: tuple[Tenant, Tenant]
+) -> None:
+    ours, _ = tenants
+    found = await sql.fetch(
+        "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'conversation_id'"
+        " where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')"
+    )
+    assert {row["relname"] for row in found} == HIDDEN.keys() - {"conversations"} | WITHOUT_WORDS
+    for table in WITHOUT_WORDS - {"usage"}:  # its provider and model are called so in these tests
+        assert not await sql.fetchval(
+            f"select exists (select from {table} t where t::text like '%' || $1 || '%')", ours.mark
+        )
 
 
 async def test_people_read_nothing_of_a_deleted_conversation(
