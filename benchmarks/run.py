@@ -26,6 +26,7 @@ BENCHMARKS = {
     "P16": "recovery",
     "P17": "neighbour",
     "P18": "retrieval",
+    "P19": "anonymise",
     "P20": "ratings",
     "P21": "ledger",
 }

@@ -275,7 +275,7 @@ def test_kinds_can_be_left_out() -> None:
 
 @pytest.mark.parametrize("kind", sorted(PRIVATE))
 def test_each_detector_can_be_missed(kind: str) -> None:
-    """With a kind switched off its values stand: so it is that detector that finds them, and this file would see it fail."""
+    """With a kind switched off its values stand: it is that detector that finds them, and these tests see it fail."""
     conversation = Anonymiser(KEY, kinds=set(KINDS) - {kind}).for_people()
     assert any(conversation.text(value) == value for value in PRIVATE[kind])
 

@@ -1,4 +1,4 @@
-"""How much of what is planted in eleven languages is found, how much is found in vain, and that the count sees a fault."""
+"""How much of what is planted in eleven languages is found, how much in vain, and that the count sees a fault."""
 
 import pytest
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from stands.planted import values
 from stands.planted.languages import LANGUAGES, Language
-from switchboard.privacy.anonymise import Anonymiser, ConversationAnonymiser
+from switchboard.privacy.anonymise import Anonymiser
 
 KINDS = ("email", "phone", "card", "iban", "ip", "url", "handle", "national_id", "name")
 
@@ -77,11 +77,6 @@ def measure(
         else:
             measured.found[each.kind] += 1
     return measured
-
-
-def run(conversation: ConversationAnonymiser, planted: Iterable[Planted]) -> int:
-    """How many characters went through."""
-    return sum(len(conversation.text(each.text)) for each in planted)
 
 
 def _guilty(dice: random.Random, language: Language, kind: str) -> Planted:

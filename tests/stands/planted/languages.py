@@ -9,8 +9,8 @@ from stands.planted.spoken import ENGLISH_LIKE, EUROPEAN, FURTHER
 class Language:
     """``anything``, ``phone``: sentences with `{}` for a value. ``named``: with `{}` for a name.
 
-    ``innocent``: nothing private. ``names``: full name -> how it stands in sentences. ``regions``: where telephone numbers are from. ``states``:
-    kinds of national numbers of stdnum, with the word that people put before each.
+    ``innocent``: nothing private. ``names``: full name -> how it stands in sentences. ``regions``: where telephone
+    numbers are from. ``states``: kinds of national numbers of stdnum, with the word that people put before each.
     """
 
     code: str

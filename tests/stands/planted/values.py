@@ -226,27 +226,35 @@ _FORMS: dict[str, Callable[[random.Random], str]] = {
 def innocent(dice: random.Random) -> dict[str, str]:
     """What looks like something private, by the name of its place in a sentence."""
     day = {"y": dice.randint(2015, 2031), "m": dice.randint(1, 12), "d": dice.randint(1, 28)}
-    orders = (digits(dice, 6), digits(dice, 8), digits(dice, 10), digits(dice, 12), f"A-{digits(dice, 7)}",
-              f"{digits(dice, 4)}-{digits(dice, 4)}", f"#{digits(dice, 9)}", f"{digits(dice, 3)}-{digits(dice, 7)}-{digits(dice, 7)}")  # fmt: skip
+    orders = (
+        *(digits(dice, count) for count in (6, 8, 10, 12)),
+        f"A-{digits(dice, 7)}",
+        f"{digits(dice, 4)}-{digits(dice, 4)}",
+        f"#{digits(dice, 9)}",
+        f"{digits(dice, 3)}-{digits(dice, 7)}-{digits(dice, 7)}",
+    )
     trackings = (
         f"00{digits(dice, 18)}",
         f"1Z{digits(dice, 3)}AA1{digits(dice, 10)}",
         f"RB{digits(dice, 9)}DE",
         digits(dice, 12),
     )
-    thousands = f"{dice.randint(1, 999)}{dice.choice(('.', ',', ' '))}{dice.randint(100, 999)}"
+    thousands = f"{dice.randint(1, 999)}{dice.choice('., ')}{dice.randint(100, 999)}{dice.choice((',00', '.99', ''))}"
+    cents = f"{dice.randint(10, 9999)}{dice.choice('.,')}{dice.randint(10, 99)}"
+    release = f"{dice.randint(0, 20)}.{dice.randint(0, 40)}.{dice.randint(0, 999)}"
+    latitude, longitude = dice.uniform(-80, 80), dice.uniform(-170, 170)
     return {
         "order": dice.choice(orders),
         "tracking": dice.choice(trackings),
         "date": dice.choice(_DATES).format(**day),
         "time": dice.choice(("9:30", "17.45", "08:00", "10:30:45", "9.00-17.30", "2024-03-01T10:30:00Z")),
-        "price": f"{dice.choice(('€ ', '$', '', '£'))}{thousands}{dice.choice((',00', '.99', ',5', ''))}{dice.choice((' EUR', '', ' zł'))}",
-        "amount": f"{dice.randint(10, 9999)}{dice.choice(('.', ','))}{dice.randint(10, 99)} {dice.choice(('EUR', 'USD', 'TL', '€'))}",
-        "version": f"{dice.randint(0, 20)}.{dice.randint(0, 40)}.{dice.randint(0, 999)}{dice.choice(('', '.4', '-beta', '.1205'))}",
+        "price": f"{dice.choice(('€ ', '$', '', '£'))}{thousands}{dice.choice((' EUR', '', ' zł'))}",
+        "amount": f"{cents} {dice.choice(('EUR', 'USD', 'TL', '€'))}",
+        "version": f"{release}{dice.choice(('', '.4', '-beta', '.1205'))}",
         "product": dice.choice(
             ("iPhone 15", "GX-2200", "B07XJ8C8F5", "model 3310/12", "ISO 9001", "SKU-48151623", "4K UHD 55", "RTX4090")
         ),
         "uuid": str(uuid.UUID(int=dice.getrandbits(128))),
-        "coordinates": f"{dice.uniform(-80, 80):.{dice.randint(2, 6)}f}, {dice.uniform(-170, 170):.{dice.randint(2, 6)}f}",
+        "coordinates": f"{latitude:.{dice.randint(2, 6)}f}, {longitude:.{dice.randint(2, 6)}f}",
         "number": str(dice.randint(2, 99_999)),
     }

@@ -1,4 +1,4 @@
-"""Numbers that states give to people, in nineteen kinds of sixteen countries, each with its check digits.
+"""Numbers that states give to people, of twenty kinds in eighteen countries, each with its check digits.
 
 `python-stdnum` knows the arithmetic. Left to say here is how likely a number of another sort passes: one check digit
 lets through one number in ten, so bare digits count only where their form, or a word before them, says what they are.
@@ -34,7 +34,6 @@ _FORMS = re.compile(
     r"|(?<!\d[ ])(?P<de_idnr>\d\d \d{3} \d{3} \d{3}(?! \d))"
     r"|(?<!\d[ -])(?P<in__aadhaar>[2-9]\d{3}[ -]\d{4}[ -]\d{4}(?![ -]\d))"
     r"|(?<!\d[ ])(?P<gb_nhs>\d{3} \d{3} \d{4}(?! \d))"
-    r"|(?P<dk_cpr>\d{6}-\d{4})"
     rf")(?![{IN_WORD}]|-\d)",
     re.IGNORECASE,
 )
