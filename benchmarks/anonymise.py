@@ -7,25 +7,26 @@ from stands.planted import KINDS, Planted, measure, plant
 from switchboard.privacy.anonymise import Anonymiser
 
 COMPARED = (
-    "`ConversationAnonymiser.text` in one process, in processor time. The corpus is the tests': messages in eleven languages"
-    " with one value planted in each, and as many with order numbers, dates, prices, versions, tracking codes and the"
-    " like. It was written together with the patterns, so what they find of it says that nothing has broken, not what share"
-    " of the world's messages they would find. *Usual messages* have about 130 characters, conversations of ten, two"
-    " known names, an address, a number and an id; one in five holds digits, one in twenty a name, one in twenty an address"
-    " and a number. *Planted* is the corpus, where every other message holds something private."
+    "`ConversationAnonymiser.text` in one process, in processor time. The corpus is the tests': messages in"
+    " eleven languages with one value planted in each, and as many with order numbers, dates, prices, versions,"
+    " tracking codes and the like. It was written together with the patterns, so what they find of it says that"
+    " nothing has broken, not what share of the world's messages they would find. *Usual messages* have about 130"
+    " characters, conversations of ten, two known names, an address, a number and an id; one in five holds digits,"
+    " one in twenty a name, one in twenty an address and a number. *Planted* is the corpus, where every other"
+    " message holds something private."
 )
 USUAL, PLANTED = "usual messages", "planted messages"
 PLAIN = (
-    "Hello, I would like to know whether the blue bicycle that I saw in your window last week is still there, and what"
-    " it would cost.",
-    "Guten Tag, ich wüsste gerne, ob das blaue Fahrrad aus Ihrem Schaufenster noch zu haben ist, und was es für Schüler"
-    " kosten würde.",
-    "Hello, my order 4711-2231 of 12.03.2024 has not arrived yet, could you please look up where it is and tell me? It"
-    " was 45.99 EUR",
-    "Hello, this is Anna Schmidt again, could you please tell me what happened with my last order since nobody called me"
-    " back on it?",
-    "Hello, please write to anna.schmidt@example.org or call me on +49 151 23456789, I would like to have it sent to my"
-    " new home now.",
+    "Hello, I would like to know whether the blue bicycle that I saw in your window last week is still there, and"
+    " what it would cost.",
+    "Guten Tag, ich wüsste gerne, ob das blaue Fahrrad aus Ihrem Schaufenster noch zu haben ist, und was es für"
+    " Schüler kosten würde.",
+    "Hello, my order 4711-2231 of 12.03.2024 has not arrived yet, could you please look up where it is and tell me?"
+    " It was 45.99 EUR",
+    "Hello, this is Anna Schmidt again, could you please tell me what happened with my last order since nobody called"
+    " me back on it?",
+    "Hello, please write to anna.schmidt@example.org or call me on +49 151 23456789, I would like to have it sent to"
+    " my new home now.",
 )
 SHARES = (11, 3, 4, 1, 1)
 """Of twenty messages."""

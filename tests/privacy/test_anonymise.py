@@ -79,6 +79,10 @@ PRIVATE = {
         "10000000146",
         "943 476 5919",
         "756.9217.0769.85",
+        "811218-7219",
+        "971013-1220153",
+        "rss mra 85t10 a562s",
+        "X-1234567-L",
     ],
 }
 NEAR_MISSES = [
@@ -155,7 +159,14 @@ def test_what_only_looks_so_is_left(conversation: ConversationAnonymiser, text: 
 
 
 @pytest.mark.parametrize(
-    "word", ["BSN 111222333", "NIF 123456789", "my NHS number is 9434765919", "Steuer-ID: 36574261809"]
+    "word",
+    [
+        "BSN 111222333",
+        "NIF 123456789",
+        "my NHS number is 9434765919",
+        "Steuer-ID: 36574261809",
+        "fødselsnummer 15108637274",
+    ],
 )
 def test_one_check_digit_counts_after_its_word(conversation: ConversationAnonymiser, word: str) -> None:
     number = "".join(filter(str.isdigit, word))

@@ -40,7 +40,10 @@ _SHORTEST_IDENTIFIER: Final = 5
 """Characters; a shorter one would be found in every other number."""
 _MOST_REMEMBERED: Final = 10_000
 """Names whose forms are kept: those of a business's people come with every conversation."""
+_LEAST_DIGITS: Final = 7
+"""Of a message that holds a telephone number, an account or the like."""
 _DIGIT = re.compile(r"\d")
+_DIGITS = re.compile(r"\d+")
 
 
 class Anonymiser:
@@ -214,13 +217,16 @@ class ConversationAnonymiser:
             yield from ip_addresses.find_six(text)
 
     def _numeric(self, text: str) -> Iterator[Span]:
-        yield from ibans.find(text)
-        yield from national_ids.find(text)
+        enough = sum(map(len, _DIGITS.findall(text))) >= _LEAST_DIGITS
+        if enough:
+            yield from ibans.find(text)
+            yield from national_ids.find(text)
         if text.count(".") > 2:
             yield from ip_addresses.find(text)
         if text.count(":") > 1:
             yield from ip_addresses.find_six(text)
-        yield from numbers.find(text, self._phones)
+        if enough:
+            yield from numbers.find(text, self._phones)
 
     def _literal(self, text: str, small: str) -> Iterator[Span]:
         """The known ids, addresses and handles, letter by letter."""

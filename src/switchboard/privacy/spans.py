@@ -1,11 +1,10 @@
 """What was found where, and which of two findings at one place counts."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Characters from ``start`` to before ``end`` that say ``value``, in the form in which its kind is compared."""
 
     start: int

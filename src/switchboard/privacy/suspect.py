@@ -7,7 +7,7 @@ from switchboard.privacy.folding import fold
 from switchboard.privacy.patterns.numbers import DATE
 from switchboard.privacy.pseudonyms import SHIELD
 
-_DIGITS = re.compile(r"(?<![\w-])\d(?:[ ./()-]{0,2}\d){8,}")
+_DIGITS = re.compile(r"\d(?<![\w-].)(?:[ ./()-]{0,2}\d){8,}")
 _WHEN = re.compile(rf"{DATE.pattern}(?: \d{{1,2}})?")
 _AT = re.compile(rf"[^\s{SHIELD}]{{1,64}}@[^\s{SHIELD}]{{1,64}}|\((?:at|@)\)|\[(?:at|@)\]", re.IGNORECASE)
 _CAPITAL = re.compile(r"[^\W\d_a-z][^\W\d_]{3,19}")

@@ -18,7 +18,7 @@ _SPACED = {
     PERSON: """
         steuer- bsn sofinummer burgerservice- nif contribuinte nhs aadhaar aadhar pesel pesel- personnummer pnr cpf cnpj
         steuerid idnr identifikation- steueridentifikation- kimlik- tckn rijksregister- securite dni nie nir
-        codice fiscale henkilo- fødsel- fodsel- identity identitat- personal- obywatel- инн снилс आधार
+        codice fiscale henkilo- fodsel- fodselsnummer identity identitat- personal- obywatel- инн снилс आधार
         """,
     PHONE: """
         tel telef- telep- phone- cellphone smartphone fon call- mobil- movil- cell- cel handy- ruf- anruf-

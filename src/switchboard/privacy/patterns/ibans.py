@@ -10,6 +10,7 @@ from switchboard.privacy.patterns.context import IN_WORD
 from switchboard.privacy.spans import Span
 
 _BEGIN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[ -]?\d{2}(?=(?:[ .-]?[A-Z0-9]){11})", re.IGNORECASE)
+_DIGITS = re.compile(r"\d\d+")
 _REST = re.compile(r"[A-Za-z0-9](?:[ .-]?[A-Za-z0-9]){10,33}")
 _GOES_ON = re.compile(f"[{IN_WORD}]")
 _LETTERS = re.compile(r"[A-Za-z0-9]")
@@ -17,7 +18,13 @@ _LETTERS = re.compile(r"[A-Za-z0-9]")
 
 def find(text: str) -> Iterator[Span]:
     """From the country to as many letters and digits as it has; what follows them must be no letter."""
-    for begin in _BEGIN.finditer(text):
+    for digits in _DIGITS.finditer(text):
+        start = digits.start()
+        if start < 2 or not text[start - 2].isalpha():
+            continue
+        begin = _BEGIN.match(text, start - 2) or _BEGIN.match(text, max(0, start - 3))
+        if begin is None:
+            continue
         length = _length(begin[0][:2].upper())
         rest = _REST.match(text, begin.start())
         if rest is None or length == 0:

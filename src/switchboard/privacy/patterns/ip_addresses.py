@@ -7,7 +7,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from switchboard.privacy.patterns.context import IN_WORD, before
 from switchboard.privacy.spans import Span
 
-_FOUR = re.compile(rf"(?<![{IN_WORD}.-])\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?![{IN_WORD}-]|\.\d)")
+_FOUR = re.compile(rf"\d(?<![{IN_WORD}.-].)\d{{0,2}}(?:\.\d{{1,3}}){{3}}(?![{IN_WORD}-]|\.\d)")
 _SIX = re.compile(
     rf"(?<![{IN_WORD}:.])(?=[0-9a-f]{{0,4}}:)[0-9a-f:]{{3,39}}(?:(?<=:)\d{{1,3}}(?:\.\d{{1,3}}){{3}})?(?![{IN_WORD}:])",
     re.IGNORECASE,

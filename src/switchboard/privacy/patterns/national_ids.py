@@ -8,14 +8,13 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
-from itertools import chain
 
 from switchboard.privacy.patterns.context import IN_WORD, ORDER, PERSON, told
 from switchboard.privacy.spans import Span
 
 _DIGITS = re.compile(r"\d+")
-_LETTERS = re.compile(r"(?<![A-Za-z])(?:[XYZ][ -]?\d{7}|[A-Z]{6} ?\d\d|[A-Z]{3} [A-Z]{3} \d\d)", re.IGNORECASE)
-"""Where one may begin: to look for all forms at every letter would take four times as long."""
+_BEFORE_DIGITS = {7: (1, 2), 2: (6, 7, 8)}
+"""How many characters before so many digits a form may begin: a foreigner's number in Spain, a codice fiscale."""
 _FORMS = re.compile(
     rf"(?<![{IN_WORD}.-])(?:"
     r"(?P<es_dni>\d{8}(?:-?[A-Z]|[ ](?-i:[A-Z])))"
@@ -37,6 +36,8 @@ _FORMS = re.compile(
     rf")(?![{IN_WORD}]|-\d)",
     re.IGNORECASE,
 )
+_ALSO = {"fi_hetu": ("se_personnummer",)}
+"""Forms that another state's numbers have as well."""
 _DOUBTFUL = frozenset(("in__aadhaar", "gb_nhs", "de_idnr", "es_dni"))
 """Forms that other numbers have as well: not after a word that says what else it is."""
 _BARE: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -52,13 +53,22 @@ _BARE: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def find(text: str) -> Iterator[Span]:
     """Numbers in the form that their state gives them: with letters, or spaced and dotted as on the card."""
-    for begin in chain(_DIGITS.finditer(text), _LETTERS.finditer(text)):
-        form = _FORMS.match(text, begin.start())
-        if form is None:
-            continue
+    for form in _forms(text):
         kind = str(form.lastgroup).rstrip("_")
-        if is_valid(kind, form[0]) and not (kind in _DOUBTFUL and told(text, form.start()) == ORDER):
+        if any(is_valid(each, form[0]) for each in (kind, *_ALSO.get(kind, ()))) and not (
+            kind in _DOUBTFUL and told(text, form.start()) == ORDER
+        ):
             yield Span(*form.span(), "national_id", same(form[0]))
+
+
+def _forms(text: str) -> Iterator[re.Match[str]]:
+    """What has one of the forms; looked for where digits are, since to look at each letter takes four times as long."""
+    for digits in _DIGITS.finditer(text):
+        start = digits.start()
+        for back in (0, *_BEFORE_DIGITS.get(digits.end() - start, ())):
+            if start >= back and (form := _FORMS.match(text, start - back)):
+                yield form
+                break
 
 
 def is_bare(digits: str, words: str | None) -> bool:

@@ -6,14 +6,14 @@ taken together that a million of them take a million times as long as one.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from switchboard.privacy.patterns import cards, national_ids
 from switchboard.privacy.patterns.context import IN_WORD, ORDER, PHONE, told
 from switchboard.privacy.patterns.phones import LEAST, MOST, Phones
 from switchboard.privacy.spans import Span
 
-_RUN = re.compile(rf"(?<![{IN_WORD}+])[(]?\+?[(]?\d(?:[ ./()-]{{0,3}}\d){{6,}}")
+_RUN = re.compile(rf"\d(?<![{IN_WORD}].)(?:[ ./()-]{{0,3}}\d){{6,}}")
 _GROUP = re.compile(r"\d+")
 _MOST_GROUPS = 8
 _ATTACHED = re.compile(r"\w[-_/]\Z|\d[.,]\Z|[#№$€£¥₺]\s?\Z")
@@ -30,8 +30,7 @@ _MOST_SPELT = 24
 _MOST_DIGITS = 19  # of a card
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(NamedTuple):
     """Neighbouring groups of a run that may be one number."""
 
     start: int
@@ -52,14 +51,14 @@ def find(text: str, phones: Phones) -> Iterator[Span]:
         if 1 < len(groups) <= _MOST_SPELT and all(len(group.digits) == 1 for group in groups):
             digits = "".join(group.digits for group in groups)  # digit by digit: `4 1 1 1 …`
             groups = [_Window(groups[0].start, groups[-1].end, digits, (len(digits),))]
-        yield from _Run(text, run.start(), groups, phones, asian).numbers()
+        yield from _Run(text, groups, phones, asian).numbers()
 
 
 class _Run:
     """The numbers of one run."""
 
-    def __init__(self, text: str, start: int, groups: list[_Window], phones: Phones, asian: bool) -> None:
-        self._text, self._start, self._groups, self._phones, self._asian = text, start, groups, phones, asian
+    def __init__(self, text: str, groups: list[_Window], phones: Phones, asian: bool) -> None:
+        self._text, self._groups, self._phones, self._asian = text, groups, phones, asian
 
     def numbers(self) -> Iterator[Span]:
         """All of it if that is a number, else what it holds."""
@@ -135,7 +134,7 @@ class _Run:
     def _opened(self, start: int, end: int) -> int:
         """Where the plus and the bracket before a number begin; a bracket that it does not close is not its own."""
         opened = start
-        while opened > self._start and self._text[opened - 1] in "(+":
+        while opened > max(0, start - 3) and self._text[opened - 1] in "(+":
             opened -= 1
         while self._text[opened] == "(" and self._text.count("(", opened, end) > self._text.count(")", opened, end):
             opened += 1
