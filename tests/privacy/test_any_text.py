@@ -38,7 +38,7 @@ def _conversation() -> ConversationAnonymiser:
     return Anonymiser(KEY).for_people(**PEOPLE)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(texts)
 def test_twice_is_once(text: str) -> None:
     conversation = _conversation()

@@ -43,7 +43,7 @@ _BEGINNINGS = {word[:-1]: kind for kind, words in _SPACED.items() for word in wo
 _INSIDE = {fold(word): kind for kind, words in _UNSPACED.items() for word in words.split()}
 _LENGTHS = tuple(sorted({len(beginning) for beginning in _BEGINNINGS}))
 _WORD = re.compile(r"[^\W\d_\u1100-\u11ff\u2e80-\uffff]+")
-_NUMBER = re.compile(r"(?:\b(?:nr|no|n)[.°º]|\bnr|[#№])[\s:]*\Z")
+_NUMBER = re.compile(r"[#№][\s:]*\Z")
 
 
 def before(text: str, place: int) -> str:

@@ -47,6 +47,7 @@ _SHAPES: dict[tuple[int, ...], tuple[str, ...]] = {
     (2, 4, 4): ("BR", "MX"),
     (5, 5): ("IN",),
     (3, 3, 2, 2): ("TR", "IT"),
+    (1, 3, 3, 2, 2): ("RU",),
 }
 """Groups of digits, and where numbers without a leading 0 are written so."""
 
@@ -81,7 +82,8 @@ class Phones:
             return _national(digits, self._ordered(("US", "BR")), mobile=False)
         if asian and len(digits) == 11 and len(groups) == 1:
             return _national(digits, ("CN",), mobile=True)
-        return _national(digits, _SHAPES[groups], mobile=False) if groups in _SHAPES else None
+        # Three times three digits are any large number, unless they are a mobile's.
+        return _national(digits, _SHAPES[groups], mobile=groups == (3, 3, 3)) if groups in _SHAPES else None
 
     def by_words(self, digits: str) -> str:
         """What the words before call a number: in E.164 if it is one anywhere, else its digits."""
