@@ -8,7 +8,10 @@ from typing import Any
 from faults.evidence import AWAY
 from faults.field import Field
 from faults.fleet import GAVE_UP
+from switchboard.inbox.spool import LEASE_SECONDS
 
+PATIENCE_SECONDS = LEASE_SECONDS + 3
+"""Who died while replaying the spool keeps it from the others for so long."""
 POOLS = 20
 """Connections a process may keep: those for webhooks and those for everything else, as they are set by default."""
 
@@ -50,7 +53,7 @@ async def quiet(field: Field, acked: set[str], *, seconds: float = 40) -> float:
             if now != last:
                 changed, last = time.monotonic(), now
             busy = now["turns"] or now["deliveries"] or now["unsorted"] or now["echoes"]
-            if not busy and (not now["missing"] or time.monotonic() - changed > 3):
+            if not busy and (not now["missing"] or time.monotonic() - changed > PATIENCE_SECONDS):
                 break
             if now["sending"]:
                 await field.pass_time()

@@ -243,6 +243,16 @@ async def test_one_process_replays_and_another_goes_on_when_it_is_gone(
     await other.close()
 
 
+async def test_who_closes_lets_another_go_on_at_once(tmp_path: Path) -> None:
+    first, other = (Spool(tmp_path / "spool", 2_000_000) for _ in range(2))
+    await first.add("accept_webhook", b"{}")
+    assert len(await first.first(10)) == 1
+    assert await other.first(10) == []
+    await first.close()
+    assert len(await other.first(10)) == 1
+    await other.close()
+
+
 async def test_nothing_is_lost_when_a_file_is_mended_under_another_process(spool: Spool, tmp_path: Path) -> None:
     await spool.add("accept_webhook", b"1")
     for end in ("", "-wal", "-shm"):  # as when another process has found it broken

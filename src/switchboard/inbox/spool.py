@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
@@ -96,9 +96,12 @@ class Spool:
         return await self._do(lambda database: _size(database) / self._max_bytes)
 
     async def close(self) -> None:
-        """Closes the file; what waits, waits there."""
+        """Closes the file; what waits, waits there, and another process may replay it at once."""
         if self._connection is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+            # A file that is broken is none to give back; who comes next sees that.
+            with suppress(SpoolFull):
+                await self._do(self._give_back)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._forget)
         self._thread.shutdown(wait=False)
 
     async def _do(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -186,6 +189,10 @@ class Spool:
             database.executemany("delete from calls where id = ?", [(one,) for one in ids])
             if not _count(database):
                 database.execute("update replayer set until = 0")
+
+    def _give_back(self, database: sqlite3.Connection) -> None:
+        with database:
+            database.execute("update replayer set until = 0 where holder = ?", (self._holder,))
 
     @staticmethod
     def _set_aside(database: sqlite3.Connection, call: Call, reason: str) -> None:
