@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     idle_days: int = Field(
         7, ge=0, description="Days after which a conversation in which nobody waits is resolved; 0 is never."
     )
+    archive_days: int = Field(
+        90, ge=0, description="Days after which a resolved conversation without anything new is archived; 0 is never."
+    )
     upkeep_time_zone: str = Field(
         "UTC", description="Time zone of the hours at which daily work is done, such as Europe/Berlin."
     )

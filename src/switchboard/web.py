@@ -28,6 +28,7 @@ from switchboard.sessions import guests
 from switchboard.sessions import routes as sessions
 from switchboard.settings import Settings, load
 from switchboard.summaries.routes import router as summaries
+from switchboard.trends import routes as trends
 from switchboard.try_page import router as try_page
 from switchboard.upkeep import routes as upkeep
 from switchboard.usage import by_day
@@ -90,6 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         prompts.router,
         status.router,
         usage.router,
+        trends.router,
         by_day.router,
         agents.router,
         models.router,

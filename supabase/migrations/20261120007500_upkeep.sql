@@ -127,10 +127,9 @@ comment on function database_clock is 'What time it is for the database, and whi
 
 -- Idle conversations ------------------------------------------------------------------------------------------------
 
-create function is_idle(c conversations, before timestamptz) returns boolean
+create function is_quiet(c conversations, before timestamptz) returns boolean
 language sql stable security invoker set search_path = public as $$
-  select c.lifecycle = 'open' and c.deleted_at is null and not c.requires_human
-    and c.last_message_at < before and c.updated_at < before
+  select c.deleted_at is null and not c.requires_human and c.last_message_at < before and c.updated_at < before
     and not exists (
       select from turns t where t.workspace_id = c.workspace_id and t.conversation_id = c.id
         and (t.due_at is not null or t.lease_until > clock_timestamp())
@@ -143,10 +142,16 @@ language sql stable security invoker set search_path = public as $$
       select from messages m where m.workspace_id = c.workspace_id and m.conversation_id = c.id
         and m.requires_human and not m.human_replied
     )
-    and not exists (
-      select from messages m where m.workspace_id = c.workspace_id and m.conversation_id = c.id
-        and m.sender_type = 'user' and m.unsent_at is null and m.seq > last_seen(c.workspace_id, c.id)
-    )
+$$;
+comment on function is_quiet is
+  'Whether nothing has happened in a conversation since, nothing is on its way, and nobody waits in it for a person.';
+
+create function is_idle(c conversations, before timestamptz) returns boolean
+language sql stable security invoker set search_path = public as $$
+  select c.lifecycle = 'open' and is_quiet(c, before) and not exists (
+    select from messages m where m.workspace_id = c.workspace_id and m.conversation_id = c.id
+      and m.sender_type = 'user' and m.unsent_at is null and m.seq > last_seen(c.workspace_id, c.id)
+  )
 $$;
 comment on function is_idle is
   'Whether nothing has happened in an open conversation since, and nobody waits in it for a person or for an answer.';
@@ -182,6 +187,42 @@ begin
 end $$;
 comment on function close_idle is
   'Resolves, of the next `max_rows` old conversations of a workspace, those that are idle; goes on before {before_at, before_id}.';
+
+create index conversations_resolved on conversations (workspace_id, last_message_at desc, id desc)
+where lifecycle = 'resolved' and deleted_at is null;
+
+create function archive_resolved(
+  workspace_id bigint, idle_days integer, max_rows integer default 200, before_at timestamptz default null,
+  before_id bigint default null
+) returns jsonb
+language plpgsql volatile security invoker set search_path = public as $$
+declare
+  since constant timestamptz := now() - idle_days * interval '1 day';
+  ids bigint[];
+  last_at timestamptz;
+  chosen conversations[];
+begin
+  select array_agg(p.id), min(p.last_message_at) into ids, last_at from (
+    select c.id, c.last_message_at from conversations c
+    where c.workspace_id = archive_resolved.workspace_id and c.lifecycle = 'resolved' and c.deleted_at is null
+      and c.last_message_at < since
+      and (c.last_message_at, c.id) < (coalesce(before_at, 'infinity'), coalesce(before_id, 9223372036854775807))
+    order by c.last_message_at desc, c.id desc limit max_rows
+  ) p;
+  select array_agg(x.c) into chosen from (
+    select c from conversations c
+    where c.workspace_id = archive_resolved.workspace_id and c.id = any (ids) and c.lifecycle = 'resolved'
+      and is_quiet(c, since)
+    order by c.customer_id, c.id for no key update skip locked
+  ) x;
+  perform end_conversations(chosen, 'archived', '{"subject": "upkeep"}');
+  return jsonb_build_object(
+    'looked', coalesce(cardinality(ids), 0), 'archived', coalesce(cardinality(chosen), 0), 'before_at', last_at,
+    'before_id', ids[cardinality(ids)]
+  );
+end $$;
+comment on function archive_resolved is
+  'Archives, of the next `max_rows` old resolved conversations, those in which nobody waits; goes on before {before_at, before_id}.';
 
 -- Whether providers and channels work -------------------------------------------------------------------------------
 

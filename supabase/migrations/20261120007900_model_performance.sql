@@ -69,6 +69,13 @@ begin
       where t.workspace_id = model_performance.workspace_id and t.day between (select min(p.day) from page p)
         and (select max(p.day) from page p)
       group by t.day, t.provider, t.model
+    ), feedback as materialized (
+      select f.day, f.provider, f.model, sum(f.rating_count) as ratings, sum(f.rating_sum) as scores,
+        sum(f.flagged_messages) as flagged
+      from feedback_lines f
+      where f.workspace_id = model_performance.workspace_id and f.day between (select min(p.day) from page p)
+        and (select max(p.day) from page p)
+      group by f.day, f.provider, f.model
     )
     select coalesce(jsonb_agg(jsonb_build_object(
       'workspace', model_performance.workspace_id, 'day', p.day, 'provider', p.provider, 'model', p.model,
@@ -79,10 +86,13 @@ begin
       'cost', case when p.cost_unknown < p.calls then p.cost end, 'cost_unknown_calls', p.cost_unknown,
       'hand_over_rate', round(p.handed_over / nullif(p.replies, 0), 4),
       'superseded_rate', round(p.superseded / nullif(p.calls, 0), 4),
-      'average_rating', null, 'rating_count', null, 'flag_rate', null
+      'average_rating', round(f.scores / nullif(f.ratings, 0), 2), 'rating_count', coalesce(f.ratings, 0),
+      -- A reply is booked a moment before or after its message: at midnight that can be another day.
+      'flag_rate', round(least(coalesce(f.flagged, 0) / nullif(p.replies, 0), 1), 4)
     ) order by p.day desc, p.provider, p.model), '[]')
     from page p
     left join times t on t.day = p.day and t.provider = p.provider and t.model = p.model
+    left join feedback f on f.day = p.day and f.provider = p.provider and f.model = p.model
   );
 end $$;
 comment on function model_performance is

@@ -413,6 +413,12 @@ returns void language sql volatile security invoker set search_path = public as 
 $$;
 comment on function keep_question is 'Keeps a question that found nothing; once for each turn, however often it is tried.';
 
+create function question_words(question text) returns text
+language sql immutable parallel safe as $$
+  select lower(btrim(regexp_replace(question, '[[:space:][:punct:]]+', ' ', 'g')))
+$$;
+comment on function question_words is 'What two questions have in common that are the same: their words, however they are spaced and written.';
+
 create function unanswered_questions(
   caller jsonb, workspace_id bigint default null, after bigint default null, max_rows integer default 50
 ) returns jsonb
@@ -428,7 +434,7 @@ language sql stable security invoker set search_path = public as $$
         where c.workspace_id = k.workspace_id and c.id = k.conversation_id and c.deleted_at is not null
       )
       and (unanswered_questions.workspace_id is null or k.workspace_id = unanswered_questions.workspace_id)
-    group by k.workspace_id, lower(btrim(regexp_replace(k.question, '[[:space:][:punct:]]+', ' ', 'g')))
+    group by k.workspace_id, question_words(k.question)
     having unanswered_questions.after is null or max(k.id) < unanswered_questions.after
     order by max(k.id) desc limit max_rows
   ) q

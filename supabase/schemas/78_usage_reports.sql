@@ -271,7 +271,7 @@ begin
           select coalesce(jsonb_agg(jsonb_build_object('question', t.question, 'times', t.times) order by t.times desc, t.question), '[]')
           from (
             select min(q.question) as question, count(*) as times from questions q
-            group by lower(btrim(regexp_replace(q.question, '[[:space:][:punct:]]+', ' ', 'g')))
+            group by question_words(q.question)
             order by count(*) desc, min(q.question) limit 5
           ) t
         )

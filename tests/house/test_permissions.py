@@ -168,6 +168,7 @@ RULES: dict[str, Rule] = {
     "GET /api/v1/ai/usage/global": Rule((401, 403, 403, 403, 403, 200)),
     "GET /api/v1/ai/analytics": lists(),
     "GET /api/usage": lists(),
+    "GET /api/trends": lists(),
     "GET /api/usage/summary": lists(),
     "GET /api/usage/daily": lists(),
     "GET /api/model-performance": lists(),

@@ -7,6 +7,13 @@ from typing import Any
 
 import asyncpg
 
+FIGURES = {
+    **dict.fromkeys(["conversations", "previous_conversations", "previous_weeks", "unanswered"], 1),
+    **dict.fromkeys(["previous_unanswered", "previous_unanswered_mean", "count", "customers", "g2", "ratio"], 1),
+    "previous_mean": 1,
+}
+"""Of a week and of a topic in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
@@ -118,6 +125,21 @@ async def settle(sql: asyncpg.Connection, mark: str) -> Tenant:
         *(workspace, conversation, mark),
     )
     rating, flag = await judge(sql, workspace, answer, mark)
+    await sql.execute(
+        "insert into feedback_messages select workspace_id, id, current_date, $2, $3, $3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,"
+        " 0, 0 from messages where workspace_id = $1 and id = $4",
+        *(workspace, agent, mark, answer),
+    )
+    await sql.execute(
+        "insert into feedback_days values ($1, current_date, $2, $3, $3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        *(workspace, agent, mark),
+    )
+    for kind in ("week", "topic"):
+        await sql.execute(
+            "insert into trend_weeks (workspace_id, week, kind, place, figures)"
+            " values ($1, date_trunc('week', now())::date - 7, $2, $3, $4)",
+            *(workspace, kind, int(kind == "topic"), json.dumps(FIGURES | {"topic": mark})),
+        )
     await sql.execute(
         "insert into corrections"
         " (workspace_id, conversation_id, message_id, reason, question, answer, better_answer, created_by)"

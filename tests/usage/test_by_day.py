@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from stands.app import bearer, token
-from stands.tenants import settle
+from stands.tenants import settle, talk
 from switchboard.settings import Settings
 
 ANSWERED = {"outcome": "answered", "input_tokens": 10, "output_tokens": 5, "cost": "0.25"}
@@ -65,10 +65,57 @@ async def test_how_a_model_did_is_told_from_both_what_is_rolled_up_and_what_is_n
     assert 3600 <= one["latency_p95_ms"] <= 4400
     assert 180 <= one["first_token_p50_ms"] <= 220
     assert 720 <= one["first_token_p95_ms"] <= 880
-    assert (one["average_rating"], one["rating_count"], one["flag_rate"]) == (None, None, None)
+    assert (one["average_rating"], one["rating_count"], one["flag_rate"]) == (None, 0, 0.0)
     assert (other["model"], other["calls"], other["fallbacks"], other["first_token_p50_ms"]) == ("n", 1, 1, None)
     await sql.execute("select roll_up_usage()")
     assert await get(client, "/api/model-performance/", us, days=7) == found, "nothing is lost or counted twice"
+
+
+async def test_what_people_think_of_a_model_is_told_from_both_what_is_counted_and_what_is_not(
+    client: httpx.AsyncClient, sql: asyncpg.Connection, us: dict[str, str]
+) -> None:
+    """Of the day of the message, whenever it was rated; rated again, withdrawn and dismissed count as they are now."""
+    await settle(sql, "Theirs")
+    conversation, *said = await answers(sql, 4)
+    await sql.execute("update messages set created_at = now() - interval '1 day' where id = $1", said[3])
+    for _ in range(3):
+        await book(sql, "answered", {})
+    await book(sql, "answered", {}, days_ago=1)
+    for message, score, who in ((said[0], 5, "anna"), (said[0], 2, "ben"), (said[1], 4, "anna"), (said[3], 1, "anna")):
+        await think(sql, "rate_message", message, score, who)
+    for message in said[:2]:
+        await think(sql, "flag_message", message, "outdated", "anna")
+
+    async def told() -> list[tuple[Any, ...]]:
+        live = await get(client, "/api/model-performance/", us, days=7)
+        await sql.execute("select roll_up_feedback()")
+        assert await get(client, "/api/model-performance/", us, days=7) == live
+        return [(row["average_rating"], row["rating_count"], row["flag_rate"]) for row in live["models"]]
+
+    assert await told() == [(3.67, 3, 0.6667), (1.0, 1, 0.0)]
+    await think(sql, "rate_message", said[0], 4, "ben")
+    await sql.execute("delete from ratings where message_id = $1", said[3])
+    await sql.execute("update flags set outcome = 'dismissed', resolved_at = now() where message_id = $1", said[1])
+    assert await told() == [(4.33, 3, 0.3333), (None, 0, 0.0)]
+    await sql.execute("delete from conversations where id = $1", conversation)
+    assert await told() == [(None, 0, 0.0), (None, 0, 0.0)]
+
+
+async def answers(sql: asyncpg.Connection, number: int) -> list[int]:
+    """A conversation of the first workspace with so many answers by openai:m: its id and theirs."""
+    conversation, _, _ = await talk(sql, 1, "Ours")
+    made = await sql.fetch(
+        "insert into messages (workspace_id, conversation_id, seq, sender_type, content, provider, model)"
+        " select 1, $1, n, 'bot', 'x', 'openai', 'm' from generate_series(3, $2) n returning id",
+        *(conversation, 2 + number),
+    )
+    return [conversation, *(row[0] for row in made)]
+
+
+async def think(sql: asyncpg.Connection, function: str, message: int, what: Any, who: str) -> None:
+    """Somebody rates or flags a message of the first workspace."""
+    caller = json.dumps({"subject": who, "admin": False, "roles": {"1": "viewer"}})
+    await sql.execute(f"select {function}($1::text::jsonb, $2, $3)", caller, message, what)
 
 
 async def test_models_go_on_where_the_page_ended_and_days_end(

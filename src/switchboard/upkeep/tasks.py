@@ -6,9 +6,12 @@ import aiohttp
 
 from switchboard.agents.refresh import refresh_models
 from switchboard.database import Database
+from switchboard.feedback.roll_up import count_yesterdays_feedback_again, roll_up_feedback
 from switchboard.metrics import Metrics
 from switchboard.settings import Settings
 from switchboard.storage import open_storage
+from switchboard.trends.weeks import keep_weeks
+from switchboard.upkeep.archive import archive
 from switchboard.upkeep.close_idle import close_idle
 from switchboard.upkeep.health import check_health
 from switchboard.upkeep.purge import purge
@@ -29,6 +32,9 @@ def open_upkeep(database: Database, settings: Settings, metrics: Metrics) -> Upk
     async def close(_: Result) -> Result:
         return await close_idle(database, idle_days=settings.idle_days)
 
+    async def put_away(_: Result) -> Result:
+        return await archive(database, archive_days=settings.archive_days)
+
     async def mend(before: Result) -> Result:
         return await reconcile(database, metrics, before)
 
@@ -39,7 +45,14 @@ def open_upkeep(database: Database, settings: Settings, metrics: Metrics) -> Upk
         return {"counted": await roll_up(database)}
 
     async def count_again(_: Result) -> Result:
-        return await count_yesterday_again(database)
+        feedback = await count_yesterdays_feedback_again(database)
+        return {**await count_yesterday_again(database), "feedback": feedback}
+
+    async def count_feedback(_: Result) -> Result:
+        return {"messages": await roll_up_feedback(database)}
+
+    async def compare(_: Result) -> Result:
+        return {"weeks": await keep_weeks(database)}
 
     async def delete(_: Result) -> Result:
         return await purge(database, inbox_days=settings.inbox_days, event_days=settings.event_days)
@@ -59,9 +72,12 @@ def open_upkeep(database: Database, settings: Settings, metrics: Metrics) -> Upk
         database,
         [
             task("close_idle", "resolve conversations in which nothing happens", close, daily_at="02:00"),
+            task("archive", "archive what was resolved long ago", put_away, daily_at="02:30"),
             task("reconcile", "mend counters, flags and lost turns", mend, every=30 * MINUTE),
             task("roll_up", "count what calls cost and what happened", count, every=MINUTE),
+            task("feedback", "count ratings, flags, hand-overs and corrections", count_feedback, every=MINUTE),
             task("analytics", "count the day before once more, from the ledger", count_again, daily_at="01:00"),
+            task("trends", "compare the week before with the four before it", compare, daily_at="04:00"),
             task("health", "ask every model and channel whether it works", check, every=12 * HOUR),
             task("models", "list the models there are, and what they cost", list_models, daily_at="03:00"),
             task("purge", "delete what has been kept long enough", delete, every=HOUR),

@@ -80,9 +80,9 @@ class ModelDay(BaseModel):
     cost_unknown_calls: int
     hand_over_rate: float | None = Field(description="Of the replies, those that called a person.")
     superseded_rate: float | None = Field(description="Of the calls, those the customer outran by writing more.")
-    average_rating: float | None = Field(description="1–5; null while nobody has rated.")
-    rating_count: int | None
-    flag_rate: float | None
+    average_rating: float | None = Field(description="1–5, of the messages of that day; null while nobody has rated.")
+    rating_count: int
+    flag_rate: float | None = Field(description="Of the replies, those with a flag that was not dismissed.")
 
 
 class ModelDays(BaseModel):
