@@ -18,6 +18,7 @@ BENCHMARKS = {
     "P5": "first_token",
     "P6": "failover",
     "P7": "pickup",
+    "P8": "exports",
     "P10": "lists",
     "P11": "row_level_security",
     "P12": "statistics",

@@ -17,6 +17,7 @@ from switchboard.ai_commands import app as ai
 from switchboard.auth import local_secret, make_api_key, make_token
 from switchboard.channels import commands as channels
 from switchboard.errors import Misconfigured, SwitchboardError
+from switchboard.export_commands import export
 from switchboard.knowledge_commands import app as knowledge
 from switchboard.logs import configure
 from switchboard.settings import Settings, load
@@ -33,6 +34,7 @@ app.add_typer(channels.app, name="channels")
 app.add_typer(knowledge)
 app.add_typer(ai)
 app.add_typer(upkeep)
+app.command()(export)
 Role = Literal["admin", "owner", "support", "viewer"]
 _HERE: dict[str, Any] = {"subject": "cli", "admin": True, "roles": {}}
 

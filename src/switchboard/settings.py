@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     )
     docs: bool = Field(True, description="Whether /docs and /openapi.json are served.")
     max_body_bytes: int = Field(5_000_000, gt=0, description="Largest request body that is read, in bytes.")
+    export_verify_max_megabytes: int = Field(
+        1024, ge=1, description="Largest exported file that is read again to see whether it is whole."
+    )
     rate_limit_caller: int = Field(6000, ge=0, description="Requests a minute for one caller; 0 is no limit.")
     rate_limit_customer: int = Field(
         60, ge=0, description="Messages and conversations a minute for one customer of a program; 0 is no limit."

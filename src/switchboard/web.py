@@ -13,6 +13,7 @@ from switchboard.agents import models
 from switchboard.agents import routes as agents
 from switchboard.attachments import routes as attachments
 from switchboard.conversations import admin, kept, said, status
+from switchboard.exports import routes as exports
 from switchboard.feedback import corrections, flags, ratings, review
 from switchboard.http.idempotency import Idempotency
 from switchboard.http.problems import install
@@ -70,7 +71,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             *_cors(chosen),
             Middleware(Requests),
             Middleware(Limited),
-            Middleware(Bodies, max_bytes=chosen.max_body_bytes),
+            Middleware(
+                Bodies,
+                max_bytes=chosen.max_body_bytes,
+                streamed={"/api/exports/verify": chosen.export_verify_max_megabytes * 1_000_000},
+            ),
             Middleware(Writes),
             Middleware(Idempotency),
         ],
@@ -99,6 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         flags.router,
         review.router,
         corrections.router,
+        exports.router,
         knowledge,
         attachments.router,
         upkeep.router,

@@ -40,7 +40,7 @@ comment on function waited is 'How long, in milliseconds, the first message wait
 
 create view activity with (security_invoker = true) as
 select e.workspace_id, local_day(e.workspace_id, e.at) as day, coalesce(ch.platform, '') as platform, e.type, waited(e) as ms,
-  e.position
+  e.position, e.conversation_id
 from events e
 left join conversations c on c.workspace_id = e.workspace_id and c.id = e.conversation_id
 left join channels ch on ch.workspace_id = c.workspace_id and ch.id = c.channel_id;
@@ -59,6 +59,8 @@ create function roll_up_activity(max_rows integer default 5000) returns jsonb
 language plpgsql volatile security invoker set search_path = public as $$
 declare
   found jsonb;
+  touched jsonb;
+  one record;
 begin
   if not pg_try_advisory_xact_lock(hashtext('switchboard.activity')) then
     return jsonb_build_object('events', 0, 'more', false);
@@ -79,8 +81,16 @@ begin
       events = d.events + excluded.events, waited_ms = d.waited_ms + excluded.waited_ms,
       waits = add_times(d.waits, excluded.waits), position = greatest(d.position, excluded.position)
   )
-  select jsonb_build_object('events', coalesce(sum(n), 0), 'more', coalesce(max(n), 0) >= max_rows) into found
-  from (select count(*) as n from fresh f group by f.workspace_id) x;
+  select jsonb_build_object('events', coalesce(sum(n), 0), 'more', coalesce(max(n), 0) >= max_rows),
+    coalesce(jsonb_object_agg(x.workspace_id, x.conversations), '{}')
+  into found, touched
+  from (
+    select f.workspace_id, count(*) as n, jsonb_agg(distinct f.conversation_id) as conversations
+    from fresh f group by f.workspace_id
+  ) x;
+  for one in select key::bigint as id, value as conversations from jsonb_each(touched) order by 1 loop
+    perform count_conversations(one.id, array(select v::bigint from jsonb_array_elements_text(one.conversations) v));
+  end loop;
   return found;
 end $$;
 comment on function roll_up_activity is

@@ -36,8 +36,8 @@ declare
     'members', 'agents', 'agent_prompts', 'channels', 'audit', 'customers', 'conversations', 'messages', 'turns', 'inbox',
     'replies', 'deliveries', 'attachments', 'knowledge_documents', 'knowledge_sources', 'knowledge_chunks',
     'knowledge_questions', 'ratings', 'flags', 'corrections', 'events', 'usage', 'usage_tail', 'usage_days', 'usage_times',
-    'usage_customers', 'activity_days', 'api_keys', 'prompts', 'provider_keys', 'summaries', 'feedback_messages',
-    'feedback_days', 'feedback_tail', 'trend_weeks'
+    'usage_customers', 'activity_days', 'conversation_days', 'counted_conversations', 'api_keys', 'prompts', 'provider_keys',
+    'summaries', 'feedback_messages', 'feedback_days', 'feedback_tail', 'trend_weeks'
   ];
 begin
   foreach t in array mine || array['workspaces', 'idempotency_keys', 'upkeep', 'health_checks', 'models'] loop

@@ -182,6 +182,11 @@ RULES: dict[str, Rule] = {
     # The keys and accounts of the installation.
     "GET /api/v1/ai/health": Rule((401, 403, 403, 403, 403, 200)),
     "POST /api/v1/ai/test": Rule((401, 403, 403, 403, 403, 200)),
+    "POST /crm/ai-conversations/export": Rule((401, 404, 403, 403, 200, 200), {"workspace": "{workspace}"}),
+    "POST /crm/ai-conversations/preview": Rule((401, 404, 403, 403, 200, 200), {"workspace": "{workspace}"}),
+    "GET /crm/ai-conversations/statistics": Rule((401, 404, 403, 403, 200, 200), query={"workspace": "{workspace}"}),
+    # Whoever has the file has it; nothing is looked up for it.
+    "POST /api/exports/verify": Rule((401, 200, 200, 200, 200, 200), {"anything": "else"}),
     "GET /health/live": OPEN,
     "GET /health/ready": OPEN,
     # Ends when all is told; strangers get what is theirs.

@@ -36,7 +36,7 @@ HIDDEN = {
     ),
 }
 """What is out of sight besides: it belongs to a conversation that was deleted."""
-WITHOUT_WORDS = {"turns", "events", "usage"}
+WITHOUT_WORDS = {"turns", "events", "usage", "counted_conversations"}
 """What happened in a conversation and what it cost stays to be seen: none of its words are in there."""
 OF_NO_WORKSPACE = {"idempotency_keys", "upkeep", "health_checks", "models"}
 DEFINERS = {
@@ -287,6 +287,13 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
     content = {"kind": "text", "body": "eA==", "content_hash": "h"}
     return {
         "add_user_message": ({**conversation, "content": "x"}, NotFound),
+        "begin_export": ({**workspace, "details": {"filters": {}}, "services": []}, NotFound),
+        "end_export": ({**workspace, "deed": "export.ended", "details": {}}, NotFound),
+        "export_page": ({**workspace, "filters": {}, "watermark": 2**53}, NotFound),
+        "export_sample": ({**workspace, "conversation_ids": [theirs.conversation], "watermark": 2**53}, NotFound),
+        "export_statistics": (workspace, NotFound),
+        "measure_export": ({**workspace, "filters": {}, "watermark": 2**53}, NotFound),
+        "require_exporter": (workspace, NotFound),
         "ask_in_session": ({**workspace, "customer_id": "x", "content": "x", "external_id": "x"}, NotFound),
         "ask_knowledge": ({**workspace, "query": theirs.mark}, NotFound),
         "assign_conversation": ({**conversation, "assigned_to": "me"}, NotFound),

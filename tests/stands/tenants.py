@@ -119,6 +119,7 @@ async def settle(sql: asyncpg.Connection, mark: str) -> Tenant:
     await sql.execute(
         "insert into activity_days values ($1, current_date, $2, 'conversation.opened', 1, 0, '{}', 0)", workspace, mark
     )
+    await sql.execute("select count_conversations($1, array[$2::bigint])", workspace, conversation)
     await sql.execute(
         "insert into knowledge_questions (workspace_id, conversation_id, seq, question, best)"
         " values ($1, $2, 1, $3, 0)",

@@ -3,7 +3,7 @@
 Plain ASGI, between `requests.Bodies` and the routes. Answers that say a fault was ours (5xx) are not kept: the request
 may be tried again under its key. Of an answer that is told as events only its beginning is: a repeated request goes to
 the route again, which knows by the key that it has done this before (`replies.say.name_message`), and tells what came
-of it. Source: draft-ietf-httpapi-idempotency-key-header-07.
+of it. A file to be saved is not kept at all. Source: draft-ietf-httpapi-idempotency-key-header-07.
 """
 
 import hashlib
@@ -80,13 +80,16 @@ class _Answer:
         self._headers: list[tuple[str, str]] = []
         self._body: bytes | None = b""
         self._complete = False
+        self._is_file = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
+            # A file is made anew: what is not stored anywhere else is not stored here either.
+            self._is_file = any(n == b"content-disposition" for n, _ in message["headers"])
             self._headers = [(n.decode(), v.decode()) for n, v in message["headers"] if n in _KEPT_HEADERS]
         elif message["type"] == "http.response.body":
-            if self._body is not None and not _is_told(self._headers):
+            if self._body is not None and not self._is_file and not _is_told(self._headers):
                 whole = self._body + message.get("body", b"")
                 self._body = whole if len(whole) <= LARGEST_KEPT else None
             if not message.get("more_body"):
@@ -105,6 +108,9 @@ class _Answer:
             await self._kept.forget()
 
     async def _keep(self) -> None:
+        if self._is_file:
+            await self._kept.forget()
+            return
         try:
             text = None if self._body is None else self._body.decode()
         except UnicodeDecodeError:

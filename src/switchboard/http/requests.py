@@ -6,7 +6,7 @@ Plain ASGI, outermost first: `Requests` (id, log, metrics, headers) → `Bodies`
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
@@ -82,14 +82,25 @@ class Requests:
 class Bodies:
     """Reads the body within its limits, turns a form into JSON, and takes the slash off the end of the path."""
 
-    def __init__(self, app: Application, max_bytes: int, seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: Application,
+        max_bytes: int,
+        seconds: float = BODY_SECONDS,
+        streamed: Mapping[str, int] | None = None,
+    ) -> None:
+        """``streamed``: paths whose route reads the body itself, as it comes, and at most how many bytes of it."""
         self._app = app
         self._max_bytes = max_bytes
         self._seconds = seconds
+        self._streamed = streamed or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             _take_off_slash(scope)
+        if scope["type"] == "http" and (most := self._streamed.get(scope["path"])) is not None:
+            await self._app(scope, self._passed(most, receive), send)
+            return
         if scope["type"] == "http" and scope["method"] in {"POST", "PUT", "PATCH", "DELETE"}:
             try:
                 body = await self._read(scope, receive)
@@ -107,7 +118,7 @@ class Bodies:
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > self._max_bytes:
-            raise self._too_large()
+            raise _too_large(self._max_bytes)
         body = bytearray()
         try:
             async with asyncio.timeout(self._seconds):
@@ -117,14 +128,33 @@ class Bodies:
                         raise Malformed("The body ended early.")
                     body += message.get("body", b"")
                     if len(body) > self._max_bytes:
-                        raise self._too_large()
+                        raise _too_large(self._max_bytes)
                     if not message.get("more_body"):
                         return bytes(body)
         except TimeoutError:
             raise Malformed(f"The body did not arrive within {self._seconds:g} seconds: send it again.") from None
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is larger than {self._max_bytes} bytes: send less at a time.")
+    def _passed(self, most: int, receive: Receive) -> Receive:
+        """The body as it comes. Raises `TooLarge` in the route once it is more, `Malformed` where nothing comes."""
+        read = 0
+
+        async def limited() -> Message:
+            nonlocal read
+            try:
+                async with asyncio.timeout(self._seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise Malformed(f"Nothing of the body came for {self._seconds:g} seconds: send it again.") from None
+            read += len(message.get("body", b""))
+            if read > most:
+                raise _too_large(most)
+            return message
+
+        return limited
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {most} bytes: send less at a time.")
 
 
 def _completed(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
