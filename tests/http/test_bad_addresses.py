@@ -149,7 +149,7 @@ async def test_addresses_and_methods_that_are_not_there(
         f"/admin/conversations/{ours.conversation}": "GET",
         f"/admin/conversations/{ours.conversation}/messages": "GET, POST",
         f"/admin/conversations/{ours.conversation}/close": "POST",
-        "/api/conversations": "POST",
+        "/api/conversations": "GET, POST",
         "/webhook": "GET, POST",
         "/health/live": "GET",
     }

@@ -45,6 +45,7 @@ class Tenant:
             "rating_id": self.rating,
             "flag_id": self.flag,
             "summary_id": self.summary,
+            "model_id": 1,  # the installation's
         }
 
     def caller(self, role: str = "owner") -> dict[str, Any]:
