@@ -51,5 +51,6 @@ class Switchboard:
     knowledge: Knowledge
     knowledge_bell: Bell
     summaries_bell: Bell
+    exports_bell: Bell
     upkeep: Upkeep
     checks: dict[str, Check]

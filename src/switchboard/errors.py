@@ -14,7 +14,8 @@
     ├── Unavailable                  503 unavailable          a part is away for now
     │   ├── DatabaseUnavailable      503 database_unavailable whether it was done may be unknown
     │   │   └── DatabaseUnreachable  503 database_unavailable nothing was asked of it
-    │   └── DatabaseTooSlow          503 database_too_slow    a statement ran into its time limit
+    │   ├── DatabaseTooSlow          503 database_too_slow    a statement ran into its time limit
+    │   └── NoSpace                  507 no_space             the disk, or its quota, is full
     ├── Misconfigured                500 misconfigured        a setting is missing or half set
     ├── FetchRefused                 502 fetch_refused        a file from elsewhere that is not to be had, or not taken
     ├── ProviderError                502 provider_error
@@ -140,6 +141,12 @@ class DatabaseTooSlow(Unavailable):
     """The database took too long over this: ask for less, or try again."""
 
     code = "database_too_slow"
+
+
+class NoSpace(Unavailable):
+    """There is no space left on the disk."""
+
+    status, code = 507, "no_space"
 
 
 class Misconfigured(SwitchboardError):

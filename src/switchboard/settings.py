@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     export_verify_max_megabytes: int = Field(
         1024, ge=1, description="Largest exported file that is read again to see whether it is whole."
     )
+    export_html_megabytes: int = Field(
+        20, ge=1, le=1000, description="Size from which an HTML archive becomes a zip of pages, each about as large."
+    )
     rate_limit_caller: int = Field(6000, ge=0, description="Requests a minute for one caller; 0 is no limit.")
     rate_limit_customer: int = Field(
         60, ge=0, description="Messages and conversations a minute for one customer of a program; 0 is no limit."

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from switchboard import __version__, health
 from switchboard.agents import models
 from switchboard.agents import routes as agents
+from switchboard.archives import routes as archives
 from switchboard.attachments import routes as attachments
 from switchboard.conversations import admin, kept, said, status
 from switchboard.exports import routes as exports
@@ -107,6 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         exports.router,
         knowledge,
         attachments.router,
+        archives.router,
         upkeep.router,
         health.router,
         try_page,

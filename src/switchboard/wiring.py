@@ -116,6 +116,7 @@ async def open_switchboard(settings: Settings) -> AsyncGenerator[Switchboard]:
             knowledge=knowledge,
             knowledge_bell=Bell(),
             summaries_bell=Bell(),
+            exports_bell=Bell(),
             upkeep=open_upkeep(database, settings, metrics),
             checks={
                 "database": partial(_check_database, database),

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from switchboard.archives.make import Making
 from switchboard.attachments.copy import Copying
 from switchboard.background import running
 from switchboard.board import Switchboard
@@ -19,6 +20,7 @@ INDEX_SECONDS = 15.0
 """How often documents are looked for that nobody rang the bell for."""
 REINDEX_SECONDS = 300.0
 SUMMARISE_SECONDS = 15.0
+EXPORT_SECONDS = 15.0
 COPY_POLL_SECONDS = 1.0
 
 
@@ -59,12 +61,19 @@ async def working(board: Switchboard, desk: Desk) -> AsyncGenerator[None]:
     summarising = Summarising(
         board.database, board.providers, settings.summary_model, idle_hours=settings.summary_idle_hours
     )
+    making = Making(
+        board.database,
+        board.files,
+        settings.data_dir / "drafts",
+        page_bytes=settings.export_html_megabytes * 1_000_000,
+    )
     jobs = Jobs(
         settings.broker_url.get_secret_value() if settings.broker_url else None,
         (
             Job("index", indexing.work, INDEX_SECONDS, board.knowledge_bell),
             Job("reindex", indexing.sweep, REINDEX_SECONDS),
             Job("summarise", summarising.work, SUMMARISE_SECONDS, board.summaries_bell),
+            Job("export", making.work, EXPORT_SECONDS, board.exports_bell),
             Job("summarise_idle", summarising.sweep, REINDEX_SECONDS),
             *(Job(name, partial(board.upkeep.do, name)) for name in board.upkeep.tasks),
         ),

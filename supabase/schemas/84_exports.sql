@@ -68,6 +68,7 @@ begin
       and (filters ->> 'status' is null or case filters ->> 'status'
         when 'active' then c.lifecycle = 'open' else wire_status(c.lifecycle, c.handler) = filters ->> 'status'
       end)
+      and (filters ->> 'completed' is null or c.lifecycle <> 'open')
       and (filters ->> 'agent' is null or c.agent_id = (filters ->> 'agent')::bigint)
       and (through is null or c.channel_id = any (through))
       -- The message of this number was there, at the watermark: what came later does not make a conversation longer.
@@ -205,22 +206,35 @@ comment on function exported_parts is
   'Conversations with what was said in them: {parts: [[conversation, messages], …], after: [created_at, id, seq]}; `seq` where the
 last one goes on.';
 
+create function exported_page(
+  workspace_id bigint, filters jsonb, watermark bigint, options jsonb default '{}', after jsonb default null,
+  max_messages integer default 2000, max_bytes bigint default 4000000
+) returns json
+language plpgsql stable security invoker set search_path = public as $$
+declare
+  -- One that was begun is finished, whatever it has become meanwhile.
+  begun constant bigint[] := case when after ->> 2 is not null then array[(after ->> 1)::bigint] else '{}' end;
+begin
+  return exported_parts(exported_page.workspace_id, begun || array(
+    select x.conversation_id from (
+      select e.*, sum(e.messages) over (order by e.place) - e.messages as before
+      from exported_conversations(
+        exported_page.workspace_id, filters, watermark, (after ->> 0)::timestamptz, (after ->> 1)::bigint, 500
+      ) e
+    ) x where x.before < max_messages order by x.place
+  ), watermark, options, (after ->> 2)::bigint, max_messages, max_bytes);
+end $$;
+comment on function exported_page is 'The next page of an export, for those whose right to it is known.';
+
 create function export_page(
   caller jsonb, workspace_id bigint, filters jsonb, watermark bigint, options jsonb default '{}',
   after jsonb default null, max_messages integer default 2000, max_bytes bigint default 4000000
 ) returns json
 language plpgsql stable security invoker set search_path = public as $$
-declare
-  w constant bigint := require_exporter(caller, export_page.workspace_id);
-  -- One that was begun is finished, whatever it has become meanwhile.
-  begun constant bigint[] := case when after ->> 2 is not null then array[(after ->> 1)::bigint] else '{}' end;
 begin
-  return exported_parts(w, begun || array(
-    select x.conversation_id from (
-      select e.*, sum(e.messages) over (order by e.place) - e.messages as before
-      from exported_conversations(w, filters, watermark, (after ->> 0)::timestamptz, (after ->> 1)::bigint, 500) e
-    ) x where x.before < max_messages order by x.place
-  ), watermark, options, (after ->> 2)::bigint, max_messages, max_bytes);
+  return exported_page(
+    require_exporter(caller, export_page.workspace_id), filters, watermark, options, after, max_messages, max_bytes
+  );
 end $$;
 comment on function export_page is
   'The next page of an export, see exported_parts; `after` is that of the page before. No parts: that was all.';

@@ -35,7 +35,7 @@ declare
     'replies', 'deliveries', 'attachments', 'knowledge_documents', 'knowledge_sources', 'knowledge_chunks',
     'knowledge_questions', 'ratings', 'flags', 'corrections', 'events', 'usage', 'usage_tail', 'usage_days', 'usage_times',
     'usage_customers', 'activity_days', 'conversation_days', 'counted_conversations', 'api_keys', 'prompts', 'provider_keys',
-    'summaries', 'feedback_messages', 'feedback_days', 'feedback_tail', 'trend_weeks'
+    'summaries', 'feedback_messages', 'feedback_days', 'feedback_tail', 'trend_weeks', 'export_jobs'
   ];
 begin
   foreach t in array mine || array['workspaces', 'idempotency_keys', 'upkeep', 'health_checks', 'models'] loop
@@ -82,6 +82,10 @@ revoke select on api_keys from authenticated;
 grant select (id, workspace_id, name, prefix, role, expires_at, revoked_at, created_at) on api_keys to authenticated;
 revoke select on provider_keys from authenticated;
 grant select (workspace_id, provider, created_at) on provider_keys to authenticated;
+-- Nor those under which pseudonyms are made.
+revoke select on export_jobs from authenticated;
+grant select (workspace_id, id, requested_by, assistant_id, assistant, days, format, state, created_at, expires_at)
+on export_jobs to authenticated;
 create policy nobody on idempotency_keys for select to authenticated using (false);
 -- Nor do the installation's own affairs.
 create policy nobody on upkeep for select to authenticated using (false);

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from stands.app import bearer, token
-from stands.tenants import Tenant, judge, settle, talk
+from stands.tenants import Tenant, judge, keep_export, settle, talk
 from switchboard import clock
 from switchboard.auth import Guest, make_api_key, shared_secret
 from switchboard.auth.guest_tokens import GuestTokens
@@ -186,6 +186,13 @@ RULES: dict[str, Rule] = {
     "POST /crm/ai-conversations/preview": Rule((401, 404, 403, 403, 200, 200), {"workspace": "{workspace}"}),
     "GET /crm/ai-conversations/statistics": Rule((401, 404, 403, 403, 200, 200), query={"workspace": "{workspace}"}),
     # Whoever has the file has it; nothing is looked up for it.
+    "GET /api/exports": lists(),
+    "POST /api/exports": changes({"assistant_id": "{agent}", "days": 7}, ok=202),
+    # Each is one's own, whatever the role; the file is for support and above, and not ready yet.
+    "GET /api/exports/{export_id}": reads(),
+    "DELETE /api/exports/{export_id}": reads(ok=204),
+    "GET /api/exports/{export_id}/download": changes(ok=409),
+    "GET /api/exports/{export_id}/open": changes(ok=409),
     "POST /api/exports/verify": Rule((401, 200, 200, 200, 200, 200), {"anything": "else"}),
     "GET /health/live": OPEN,
     "GET /health/ready": OPEN,
@@ -240,6 +247,7 @@ def ids_of(tenant: Tenant) -> dict[str, int]:
         "flag": tenant.flag,
         "agent": tenant.agent,
         "summary": tenant.summary,
+        "export": tenant.export,
     }
 
 
@@ -265,6 +273,7 @@ async def ask(
         agent_id=ids["agent"],
         model_id=1,
         summary_id=ids["summary"],
+        export_id=ids["export"],
     )
     query = {name: ids.get(value.strip("{}"), value) for name, value in rule.query.items()}
     waiting = {"prefer": "respond-async"}
@@ -290,8 +299,9 @@ async def test_everybody_may_do_what_the_rules_say(
                 "insert into knowledge_documents (workspace_id, title, kind) values ($1, $2, 'text') returning id",
                 *(ours.workspace, f"{ours.mark} {endpoint} {who}"),
             )
-            # A stranger goes by the name of our owner: what they think elsewhere is none of ours.
-            rating, flag = await judge(sql, ours.workspace, question, "owner" if who == "stranger" else who)
+            # A stranger goes by the name of our owner: what they think and export elsewhere is none of ours.
+            whose = "owner" if who == "stranger" else who
+            rating, flag = await judge(sql, ours.workspace, question, whose)
             agent = await sql.fetchval(
                 "insert into agents (workspace_id, name) values ($1, $2) returning id", ours.workspace, ours.mark
             )
@@ -300,6 +310,7 @@ async def test_everybody_may_do_what_the_rules_say(
                 " returning id",
                 *(ours.workspace, conversation, ours.mark),
             )
+            export = await keep_export(sql, ours.workspace, ours.agent, whose, ours.mark)
             ids = {
                 "conversation": conversation,
                 "message": question,
@@ -310,6 +321,7 @@ async def test_everybody_may_do_what_the_rules_say(
                 "flag": flag,
                 "agent": agent,
                 "summary": summary,
+                "export": export,
             }
             answer = await ask(client, endpoint, rule, headers, ids)
             if answer.status_code != expected:

@@ -284,6 +284,7 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
     document = {"document_id": theirs.document}
     answer = {"message_id": theirs.answer}
     agent = {"agent_id": theirs.agent}
+    job = {"job_id": theirs.export}
     content = {"kind": "text", "body": "eA==", "content_hash": "h"}
     return {
         "add_user_message": ({**conversation, "content": "x"}, NotFound),
@@ -311,6 +312,7 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
         "delete_agent": (agent, NotFound),
         "delete_conversation": (conversation, NotFound),
         "delete_document": (document, NotFound),
+        "delete_export_job": (job, NotFound),
         "delete_rating": ({"rating_id": theirs.rating}, NotFound),
         "events_after": ({"after": 0}, None),
         "find_agent": (agent, None),
@@ -328,6 +330,7 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
         "get_ai_config": (workspace, NotFound),
         "get_conversation": (conversation, None),
         "get_document": (document, None),
+        "get_export_job": (job, NotFound),
         "get_flag": ({"flag_id": theirs.flag}, None),
         "get_message": ({"message_id": theirs.question}, None),
         "get_rating": ({"rating_id": theirs.rating}, None),
@@ -341,7 +344,14 @@ def asked_by(ours: Tenant, theirs: Tenant) -> dict[str, tuple[Mapping[str, Any],
         "list_corrections": ({"filters": {}}, None),
         "list_deleted_conversations": ({}, None),
         "list_documents": (workspace, None),
+        "list_export_jobs": ({}, None),
         "list_flags": (answer, NotFound),
+        "request_export_job": (
+            {"assistant_id": theirs.agent, "days": 7, "format": "html", "options": {"anonymize": True}},
+            NotFound,
+        ),
+        "require_export_job": (job, NotFound),
+        "take_export_job": ({**job, "deed": "export.opened"}, NotFound),
         "list_guest_messages": ({}, NotFound),
         "list_messages": (conversation, NotFound),
         "list_prompts": (workspace, NotFound),

@@ -20,13 +20,16 @@ class StorageStand:
         self.buckets: dict[str, bool] = {}
         self.objects: dict[str, tuple[str, bytes]] = {}
         self.broken = False
+        self.signed: dict[str, int] = {}
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
         application = web.Application(client_max_size=60_000_000)
         application.router.add_post("/storage/v1/bucket", self._make_bucket)
-        application.router.add_route("*", "/storage/v1/object/{bucket}/{key:.+}", self._object)
         application.router.add_delete("/storage/v1/object/{bucket}", self._remove)
+        application.router.add_post("/storage/v1/object/sign/{bucket}/{key:.+}", self._sign)
+        application.router.add_get("/storage/v1/object/sign/{bucket}/{key:.+}", self._signed)
+        application.router.add_route("*", "/storage/v1/object/{bucket}/{key:.+}", self._object)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         listener = socket.socket()
@@ -67,6 +70,22 @@ class StorageStand:
         else:
             self.objects[path] = (request.content_type, await request.read())
         return web.json_response({"Key": path, "Id": "00000000-0000-4000-8000-000000000000"})
+
+    async def _sign(self, request: web.Request) -> web.Response:
+        if refused := self._refusal(request):
+            return refused
+        path = f"{request.match_info['bucket']}/{request.match_info['key']}"
+        if path not in self.objects:
+            return _error(404, "not_found", "Object not found")
+        self.signed[path] = int((await request.json())["expiresIn"])
+        return web.json_response({"signedURL": f"/object/sign/{path}?token=signed"})
+
+    async def _signed(self, request: web.Request) -> web.Response:
+        path = f"{request.match_info['bucket']}/{request.match_info['key']}"
+        if request.query["token"] != "signed" or path not in self.signed:
+            return _error(400, "InvalidJWT", "jwt malformed")
+        headers = {"Content-Disposition": f'attachment; filename="{request.query["download"]}"'}
+        return web.Response(body=self.objects[path][1], headers=headers)
 
     async def _remove(self, request: web.Request) -> web.Response:
         if refused := self._refusal(request):

@@ -31,6 +31,7 @@ class Tenant:
     rating: int
     flag: int
     summary: int
+    export: int
 
     @property
     def ids(self) -> dict[str, int]:
@@ -45,6 +46,7 @@ class Tenant:
             "rating_id": self.rating,
             "flag_id": self.flag,
             "summary_id": self.summary,
+            "export_id": self.export,
             "model_id": 1,  # the installation's
         }
 
@@ -153,8 +155,24 @@ async def settle(sql: asyncpg.Connection, mark: str) -> Tenant:
         " values ($1, $2, 'ready', $3, 2, 'asked') returning id",
         *(workspace, conversation, mark),
     )
+    export = await keep_export(sql, workspace, agent, f"owner of {mark}", mark)
     return Tenant(
-        *(workspace, mark, person, agent, conversation, question, answer, document, attachment, rating, flag, summary)
+        *(workspace, mark, person, agent, conversation, question, answer, document, attachment, rating, flag, summary),
+        export,
+    )
+
+
+async def keep_export(sql: asyncpg.Connection, workspace: int, agent: int, person: str, mark: str) -> int:
+    """An export that somebody has asked for: its id."""
+    return int(
+        await sql.fetchval(
+            "insert into export_jobs"
+            " (workspace_id, requested_by, assistant_id, assistant, days, format, filters, options)"
+            " values ($1, $2, $3, $4, 7, 'html', $5, $6) returning id",
+            *(workspace, person, agent, mark),
+            json.dumps({"agent": agent, "start_date": "2026-11-01", "end_date": "2026-11-07"}),
+            json.dumps({"anonymize": True, "include_ip_addresses": False, "include_metadata": True}),
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from storage3 import AsyncStorageClient
 
 from stands.storage import KEY, StorageStand
-from switchboard.errors import NotFound, Unavailable
+from switchboard.errors import NoSpace, NotFound, Unavailable
 from switchboard.storage import Storage, whole
 from switchboard.storage.folder import Folder
 from switchboard.storage.supabase import SupabaseStorage
@@ -57,6 +58,44 @@ async def test_what_is_not_there_is_not_found(storage: Storage) -> None:
 async def test_many_at_once_end_whole(storage: Storage) -> None:
     await asyncio.gather(*(storage.put("same", bytes([n]) * 100_000, "text/plain") for n in range(8)))
     assert len(set(await whole(storage, "same"))) == 1
+
+
+async def test_an_open_file_is_kept_from_its_beginning(storage: Storage, tmp_path: Path) -> None:
+    with (tmp_path / "draft").open("w+b") as file:
+        file.write(CONTENT)
+        await storage.put_file("exports/1/1/1", file, "text/html")
+        file.seek(5)
+        await storage.put_file("exports/1/1/1", file, "text/html")
+        assert await whole(storage, "exports/1/1/1") == CONTENT
+        assert not file.closed
+
+
+async def test_a_full_disk_is_told_and_keeps_nothing(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "files")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(NoSpace):
+            await folder.put("a/b", CONTENT, "text/plain")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "files" / "a").iterdir()) == []
+
+
+async def test_a_link_saves_one_file_under_its_name(storage: Storage, stand: StorageStand) -> None:
+    await storage.put("exports/1/1/1", CONTENT, "text/html")
+    link = await storage.link("exports/1/1/1", "conversations.html", 60)
+    if isinstance(storage, Folder):
+        assert link is None
+        return
+    assert link is not None
+    assert stand.signed == {"desk/exports/1/1/1": 60}
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(link)
+    assert answer.content == CONTENT
+    assert answer.headers["content-disposition"] == 'attachment; filename="conversations.html"'
+    with pytest.raises(NotFound):
+        await storage.link("exports/1/1/2", "x", 60)
 
 
 @pytest.mark.parametrize("key", ["../x", "a/../b", "/etc/x", "a//b", "", "a/", ".x", "a/.x", "A", "a\0b", "a\\b", "ü"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -12,17 +12,20 @@ import structlog
 from switchboard import clock
 from switchboard.database import Database
 from switchboard.errors import SwitchboardError
-from switchboard.exports.asked import Asked, Watermark, services
+from switchboard.exports.asked import Asked, Options, Watermark, services
+from switchboard.exports.conversation import Part
 from switchboard.exports.formats import FORMATS, Format
 from switchboard.exports.hide import Hiding
 from switchboard.exports.manifest import Manifest
-from switchboard.exports.read import page_of, read
+from switchboard.exports.read import Page, page_of, read
 from switchboard.settings import Settings
 
 _LOOKS = 25
 _BETWEEN_SECONDS = 0.01
 """How long an export waits for messages that were being written when it began: a quarter of a second in all."""
 
+Render = Callable[[AsyncIterable[Part], Manifest, Options], AsyncGenerator[bytes]]
+"""As `formats.Format` has it."""
 _WORTH_SENDING = 32_768
 """Bytes."""
 Watcher = Callable[[Mapping[str, int]], None]
@@ -85,7 +88,7 @@ async def begin(
         services=services(settings),
         watermark=asked.watermark.as_json() if asked.watermark else None,
     )
-    settled = await _settle(database, begun["running"])
+    settled = await settle(database, begun["running"])
     # One form of its time, whether it was given or made: the database leaves out zeros at the end.
     watermark = Watermark.model_validate(begun["watermark"]).as_json()
     return Export(database, caller, workspace_id, asked, watermark, settled)
@@ -104,18 +107,28 @@ async def write(export: Export, watch: Watcher = lambda _: None) -> AsyncGenerat
         options=export.format.options(export.asked.options),
     )
     try:
-        async with (
-            aclosing(read(source)) as parts,
-            aclosing(hiding.hide(parts)) as hidden,
-            aclosing(manifest.counting(hidden)) as counted,
-            aclosing(export.format.render(counted, manifest, export.asked.options)) as chunks,
-        ):
-            async for chunk in _gathered(chunks):
+        joined = join(source, hiding, manifest, export.format.render, export.asked.options)
+        async with aclosing(joined) as chunks:
+            async for chunk in chunks:
                 watch(manifest.counts)
                 yield chunk
         outcome = "complete"
     finally:
         await _end(export, manifest, outcome)
+
+
+async def join(
+    source: Page, hiding: Hiding, manifest: Manifest, render: Render, options: Options
+) -> AsyncGenerator[bytes]:
+    """Read, hidden, counted and written, each as the next one takes it, in pieces worth sending."""
+    async with (
+        aclosing(read(source)) as parts,
+        aclosing(hiding.hide(parts)) as hidden,
+        aclosing(manifest.counting(hidden)) as counted,
+        aclosing(render(counted, manifest, options)) as chunks,
+    ):
+        async for chunk in _gathered(chunks):
+            yield chunk
 
 
 async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
@@ -157,7 +170,7 @@ async def _note(export: Export, deed: str, details: dict[str, Any]) -> None:
     )
 
 
-async def _settle(database: Database, running: str) -> bool:
+async def settle(database: Database, running: str) -> bool:
     """Waits a moment for whoever was writing when the export began, so that nothing comes in below its watermark."""
     for _ in range(_LOOKS):
         if await database.call("export_settled", running=running):

@@ -7,12 +7,13 @@ from typing import Any, BinaryIO, Final, cast
 
 import orjson
 
-from switchboard.exports.formats import FORMATS, csv, xlsx
+from switchboard.exports.formats import STORED, csv, html, xlsx
 
 _TAIL: Final = 1_000_000
 """Bytes at the end of a file among which its manifest is looked for."""
 _CHUNK: Final = 1_000_000
-_BEGINS: Final = (b',"manifest":', b'{"manifest":', f'"{csv.FOOTER}","'.encode())
+_BEGINS: Final = (b',"manifest":', b'{"manifest":', f'"{csv.FOOTER}","'.encode(), html.BEGINS)
+_ARCHIVES: Final = {"xlsx": (xlsx.manifest_of, xlsx.content_of), "html": (html.manifest_of, html.content_of)}
 
 
 @dataclass(slots=True)
@@ -43,11 +44,12 @@ def verify(file: BinaryIO) -> Verdict:
         verdict.differences.append("It has no manifest: it is no export, or one that broke off.")
         return verdict
     verdict.manifest = closed
-    if closed.get("format") not in FORMATS or (closed["format"] == "xlsx") != archive:
+    kind = closed.get("format")
+    if kind not in STORED or (archive and kind not in _ARCHIVES) or (kind == "xlsx" and not archive):
         verdict.differences.append(f"Its manifest names another format: {closed.get('format')!r}.")
         return verdict
     try:
-        _compare(verdict, closed, xlsx.content_of(file) if archive else _chunks(file, size))
+        _compare(verdict, closed, _ARCHIVES[kind][1](file) if archive else _chunks(file, size))
         _recount(verdict, closed, file, size)
     except (ValueError, KeyError) as error:
         verdict.differences.append(f"It is not as any export is written: {error}.")
@@ -69,7 +71,7 @@ def _compare(verdict: Verdict, closed: dict[str, Any], content: Iterator[bytes])
 
 def _recount(verdict: Verdict, closed: dict[str, Any], file: BinaryIO, size: int) -> None:
     said: Any = closed.get("counts")
-    verdict.counted = FORMATS[closed["format"]].recount(file, size)
+    verdict.counted = STORED[closed["format"]].recount(file, size)
     for name, many in verdict.counted.items():
         told = cast("dict[str, Any]", said).get(name) if isinstance(said, dict) else None
         if told != many:
@@ -86,6 +88,10 @@ def _written(file: BinaryIO) -> tuple[dict[str, Any] | None, int]:
     if not line.startswith(_BEGINS):
         return None, size
     before = size - len(tail) + tail.rindex(line)
+    if line.startswith(html.BEGINS):
+        # After it nothing but what every page ends with.
+        whole = tail.endswith(html.ENDS)
+        return _read(line.removeprefix(html.BEGINS).removesuffix(html.ENDS.strip())) if whole else None, before
     if line.startswith(b'"'):
         row = line.strip().split(b'","')
         # In quotes, and so are the quotes in it.
@@ -95,8 +101,10 @@ def _written(file: BinaryIO) -> tuple[dict[str, Any] | None, int]:
 
 
 def _archived(file: BinaryIO) -> tuple[dict[str, Any] | None, int]:
-    closed = xlsx.manifest_of(file)
-    return (_read(closed) if closed is not None else None), file.seek(0, 2)
+    for manifest_of, _ in _ARCHIVES.values():
+        if (closed := manifest_of(file)) is not None:
+            return _read(closed), file.seek(0, 2)
+    return None, file.seek(0, 2)
 
 
 def _read(text: bytes) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ outside. Does not know: messages, channels, the database.
 """
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import aiohttp
 
@@ -23,6 +23,17 @@ class Storage(Protocol):
 
     async def put(self, key: str, content: bytes, content_type: str) -> None:
         """Keeps a file, in place of one with the same key. Raises `Unavailable`."""
+        ...
+
+    async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
+        """Keeps what is in an open file, from its beginning, piece by piece. Raises `Unavailable`, `NoSpace`."""
+        ...
+
+    async def link(self, key: str, name: str, seconds: int) -> str | None:
+        """An address from which whoever has it saves the file as ``name``, for so long; None: only through `read`.
+
+        Raises `NotFound` if there is no such file, `Unavailable` while storage is away.
+        """
         ...
 
     def read(self, key: str) -> AsyncIterator[bytes]:

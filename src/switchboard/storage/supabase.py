@@ -3,8 +3,9 @@
 The bucket is made by the first file that finds it missing.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 import orjson
@@ -14,6 +15,8 @@ from switchboard.errors import NotFound, Unavailable
 
 PIECE = 256 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
+_LONG = aiohttp.ClientTimeout(total=None, connect=5, sock_read=60)
+"""For files as large as they come, and readers as slow: a minute in which nothing comes is too long."""
 
 
 class SupabaseStorage:
@@ -27,15 +30,26 @@ class SupabaseStorage:
 
     async def put(self, key: str, content: bytes, content_type: str) -> None:
         """Keeps a file, and makes the bucket if it is missing."""
-        if not await self._upload(key, content, content_type):
-            await self._make_bucket()
-            if not await self._upload(key, content, content_type):
-                raise Unavailable(f"Supabase Storage has no bucket {self._bucket!r} and makes none.")
+        await self._put(key, content, {"Content-Type": content_type})
+
+    async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
+        """Keeps what is in an open file."""
+        size = await asyncio.to_thread(file.seek, 0, 2)
+        await self._put(key, file, {"Content-Type": content_type, "Content-Length": str(size)})
+
+    async def link(self, key: str, name: str, seconds: int) -> str | None:
+        """A signed URL. Source: https://supabase.com/docs/guides/storage/serving/downloads."""
+        address = self._url.joinpath("object", "sign", self._bucket, *key.split("/"))
+        async with self._ask("POST", address, json={"expiresIn": seconds}) as answer:
+            if answer.status != 200:
+                raise await _failure(answer)
+            told: str = (await answer.json())["signedURL"]
+        return str(URL(f"{self._url}{told}", encoded=True).update_query(download=name))
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         """The file in pieces."""
         try:
-            async with self._http.get(self._object(key), headers=self._headers, timeout=_TIMEOUT) as answer:
+            async with self._http.get(self._object(key), headers=self._headers, timeout=_LONG) as answer:
                 if answer.status != 200:
                     raise await _failure(answer)
                 async for piece in answer.content.iter_chunked(PIECE):
@@ -50,10 +64,18 @@ class SupabaseStorage:
             if answer.status >= 400 and not isinstance(error := await _failure(answer), NotFound):
                 raise error
 
-    async def _upload(self, key: str, content: bytes, content_type: str) -> bool:
+    async def _put(self, key: str, content: bytes | BinaryIO, headers: dict[str, str]) -> None:
+        if not await self._upload(key, content, headers):
+            await self._make_bucket()
+            if not await self._upload(key, content, headers):
+                raise Unavailable(f"Supabase Storage has no bucket {self._bucket!r} and makes none.")
+
+    async def _upload(self, key: str, content: bytes | BinaryIO, headers: dict[str, str]) -> bool:
         """Whether it was kept; not if there is no bucket."""
-        headers = {"Content-Type": content_type, "x-upsert": "true"}
-        async with self._ask("POST", self._object(key), data=content, headers=headers) as answer:
+        # In pieces of our own: aiohttp closes a file that it is given, and a second try may need it.
+        data = content if isinstance(content, bytes) else _pieces(content)
+        headers = {**headers, "x-upsert": "true"}
+        async with self._ask("POST", self._object(key), data=data, headers=headers, timeout=_LONG) as answer:
             if answer.status < 300:
                 return True
             error = await _failure(answer)
@@ -69,10 +91,17 @@ class SupabaseStorage:
 
     def _ask(self, method: str, address: URL, **request: Any) -> "_Asking":
         headers = {**self._headers, **request.pop("headers", {})}
-        return _Asking(self._http.request(method, address, headers=headers, timeout=_TIMEOUT, **request))
+        timeout = request.pop("timeout", _TIMEOUT)
+        return _Asking(self._http.request(method, address, headers=headers, timeout=timeout, **request))
 
     def _object(self, key: str) -> URL:
         return self._url.joinpath("object", self._bucket, *key.split("/"))
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    await asyncio.to_thread(file.seek, 0)
+    while piece := await asyncio.to_thread(file.read, PIECE):
+        yield piece
 
 
 class _Asking:

@@ -16,6 +16,7 @@ from switchboard.upkeep.close_idle import close_idle
 from switchboard.upkeep.health import check_health
 from switchboard.upkeep.purge import purge
 from switchboard.upkeep.purge_deleted import purge_deleted
+from switchboard.upkeep.purge_exports import purge_exports
 from switchboard.upkeep.reconcile import reconcile
 from switchboard.upkeep.run import Upkeep
 from switchboard.upkeep.task import Result, Task
@@ -61,6 +62,10 @@ def open_upkeep(database: Database, settings: Settings, metrics: Metrics) -> Upk
         async with aiohttp.ClientSession() as http:
             return await purge_deleted(database, open_storage(settings, http))
 
+    async def drop_exports(_: Result) -> Result:
+        async with aiohttp.ClientSession() as http:
+            return await purge_exports(database, open_storage(settings, http))
+
     async def list_models(_: Result) -> Result:
         return dict(await refresh_models(database, settings))
 
@@ -82,6 +87,7 @@ def open_upkeep(database: Database, settings: Settings, metrics: Metrics) -> Upk
             task("models", "list the models there are, and what they cost", list_models, daily_at="03:00"),
             task("purge", "delete what has been kept long enough", delete, every=HOUR),
             task("deleted", "purge conversations that were deleted 30 days ago", forget, every=HOUR),
+            task("exports", "delete exports past their 30 days, and files of removed ones", drop_exports, every=HOUR),
             task("watchdog", "show people who waits too long", look_after, every=15.0, at_once=True),
         ],
         metrics,

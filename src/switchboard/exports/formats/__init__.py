@@ -6,6 +6,10 @@
     pairs.py   preferred and rejected answers, one pair a line
     csv.py     one row for each message
     xlsx.py    sheets of conversations, messages, metrics and the manifest
+    html.py    a page to be read, searched and printed, or a zip of such; only of exports that are kept
+    book.py    its pages while they are written
+    pages.py   its templates
+    figures.py what it counts, and draws
     cells.py   the columns of the last two
     talk.py    what was said as models are taught it, for the three before them
     text.py    JSON as bytes, whatever is in it
@@ -20,7 +24,7 @@ from typing import Any, BinaryIO, Final
 
 from switchboard.exports.asked import Options
 from switchboard.exports.conversation import Part
-from switchboard.exports.formats import csv, json, jsonl, ml, pairs, xlsx
+from switchboard.exports.formats import csv, html, json, jsonl, ml, pairs, xlsx
 from switchboard.exports.manifest import Manifest
 
 
@@ -59,3 +63,8 @@ FORMATS: Final = {
         ),
     )
 }
+STORED: Final = {
+    **FORMATS,
+    "html": Format("html", "html", "text/html; charset=utf-8", html.render, json.show, html.recount),
+}
+"""All there are. The last one begins with what is known at the end, so that it cannot be sent while it is made."""
